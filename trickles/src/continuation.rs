@@ -1,0 +1,165 @@
+//! The transport continuation: the state of a flow as of one train, carried by the client
+//! (docs/protocol.md section 3).
+
+use std::time::Duration;
+
+use crate::epoch::{CurveId, Epoch, Growth, MAX_NUMBER, MAX_POSITION, SlowStartExit};
+use crate::key_ring::TAG_LENGTH;
+use crate::time::Timestamp;
+use crate::wire::codec::{Reader, Write};
+
+/// Length of a continuation without its tag, in bytes.
+pub const BODY_LENGTH: usize = 104;
+/// Length of a sealed continuation, in bytes.
+pub const SEALED_LENGTH: usize = BODY_LENGTH + TAG_LENGTH;
+
+/// A continuation as it travels: body and authentication tag.
+pub type Sealed = [u8; SEALED_LENGTH];
+
+/// The state of a flow as of one train. A client can read it; only a holder of the key ring can make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Continuation {
+    /// Id of the key that sealed it.
+    pub key: u16,
+    /// Id of the key that was signing when the flow was born: its nonces stay those of this key.
+    pub birth_key: u16,
+    /// The server that issued it.
+    pub issuer: u32,
+    /// Server-made name of the stream.
+    pub stream: u64,
+    /// Server-made name of the flow.
+    pub flow: u64,
+    /// Keyed digest of the epoch's parameters and ancestry.
+    pub tag: u64,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// First number of the train.
+    pub first: u64,
+    /// How many numbers the train has.
+    pub count: u8,
+    /// The position that earned the train's first number: earlier positions cannot be claimed with it.
+    pub earned: u64,
+    /// When it was issued.
+    pub issued: Timestamp,
+    /// No position above `earned` can have been granted before this moment. Re-presented positions hand it
+    /// down instead of renewing it, so a lineage cannot outlive the replay filter's memory one step at a time.
+    pub rooted: Timestamp,
+    /// Client port it was sent to.
+    pub port: u16,
+    /// UDP payload bytes the train held.
+    pub bytes: u32,
+}
+
+impl Continuation {
+    /// One past the train's last number.
+    pub fn end(&self) -> u64 {
+        self.first + u64::from(self.count)
+    }
+
+    /// Bytes the train held per number, rounded up.
+    pub fn bytes_per_number(&self) -> usize {
+        (self.bytes as usize).div_ceil(usize::from(self.count.max(1)))
+    }
+
+    /// Time since it was issued; zero when it was issued in the future.
+    pub fn age(&self, now: Timestamp) -> Duration {
+        now.since(self.issued)
+    }
+
+    /// The body, ready to be sealed.
+    pub(crate) fn encode(&self) -> [u8; BODY_LENGTH] {
+        let mut out = Vec::with_capacity(BODY_LENGTH);
+        let Epoch { curve, base, growth, flight, exit } = self.epoch;
+        out.put_u16(self.key);
+        out.put_u16(self.birth_key);
+        out.put_u32(self.issuer);
+        out.put_u64(self.stream);
+        out.put_u64(self.flow);
+        out.put_u64(self.tag);
+        out.put_u8(curve as u8);
+        out.put_u64(base);
+        for field in [growth.window0, growth.ssthresh, growth.w_max, growth.k, growth.rtt, flight] {
+            out.put_u32(field);
+        }
+        let exit = exit.unwrap_or(SlowStartExit { position: 0, rtt: 0 });
+        out.put_u32(exit.position);
+        out.put_u32(exit.rtt);
+        out.put(&(self.first - base).to_be_bytes()[2..]);
+        out.put_u8(self.count);
+        out.put(&(self.earned.wrapping_sub(base)).to_be_bytes()[2..]);
+        out.put_u64(self.issued.as_micros());
+        out.put_u32(u32::try_from(self.issued.since(self.rooted).as_micros()).unwrap_or(u32::MAX));
+        out.put_u16(self.port);
+        out.put_u32(self.bytes);
+        let mut body = [0; BODY_LENGTH];
+        body.copy_from_slice(&out);
+        body
+    }
+
+    /// Reads a body and checks the bounds of every field.
+    pub(crate) fn decode(body: &[u8; BODY_LENGTH]) -> Option<Self> {
+        let mut reader = Reader::new(body);
+        let key = reader.u16()?;
+        let birth_key = reader.u16()?;
+        let issuer = reader.u32()?;
+        let (stream, flow, tag) = (reader.u64()?, reader.u64()?, reader.u64()?);
+        let curve = CurveId::from_u8(reader.u8()?)?;
+        let base = reader.u64()?;
+        let growth = Growth {
+            window0: reader.u32()?,
+            ssthresh: reader.u32()?,
+            w_max: reader.u32()?,
+            k: reader.u32()?,
+            rtt: reader.u32()?,
+        };
+        let flight = reader.u32()?;
+        let exit = SlowStartExit { position: reader.u32()?, rtt: reader.u32()? };
+        let exit = (exit.rtt != 0).then_some(exit);
+        let first = base.checked_add(uint48(&mut reader)?)?;
+        let count = reader.u8()?;
+        // Sign-extended: the earning position may belong to the flight before the epoch.
+        let earned = base.wrapping_add((((uint48(&mut reader)? << 16) as i64) >> 16) as u64);
+        let issued = Timestamp::from_micros(reader.u64()?);
+        let rooted = issued - Duration::from_micros(u64::from(reader.u32()?));
+        let port = reader.u16()?;
+        let bytes = reader.u32()?;
+        let epoch = Epoch { curve, base, growth, flight, exit };
+        let sane = base < MAX_NUMBER
+            && u64::from(flight) <= base
+            && (1..=crate::epoch::curve::MAX_WINDOW).contains(&growth.window0)
+            && exit.is_none_or(|exit| epoch.admits(exit))
+            && first - base < MAX_POSITION
+            && count > 0
+            && earned < first
+            && earned >= base.saturating_sub(u64::from(flight) + 1);
+        sane.then_some(Self {
+            key,
+            birth_key,
+            issuer,
+            stream,
+            flow,
+            tag,
+            epoch,
+            first,
+            count,
+            earned,
+            issued,
+            rooted,
+            port,
+            bytes,
+        })
+    }
+
+    /// Reads a sealed continuation without checking its tag, as a client does.
+    pub fn peek(sealed: &Sealed) -> Option<Self> {
+        Self::decode(sealed.first_chunk()?)
+    }
+}
+
+fn uint48(reader: &mut Reader<'_>) -> Option<u64> {
+    let bytes: [u8; 6] = reader.array()?;
+    Some(bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! An answer under construction: packets, each in a slot of the outbox that is as long as the largest packet,
+//! so that frames can be added to any of them without moving another.
+
+use std::ops::Range;
+
+use super::{Outbox, Output, Reset};
+use crate::continuation::{SEALED_LENGTH, Sealed};
+use crate::wire::codec::Write;
+use crate::wire::{
+    Cursor, DATA_OVERHEAD, FRAME_CONTINUATION, FRAME_DATA, Frame, Frames, MAX_EMIT, TRAIN_HEADER,
+};
+
+/// What a continuation adds to a packet.
+pub(super) const CONTINUATION_FRAME: usize = 1 + SEALED_LENGTH;
+
+/// A packet that is yet to be numbered.
+#[derive(Clone, Debug)]
+pub(super) struct Packet {
+    /// Where its slot begins in the outbox.
+    pub(super) start: usize,
+    /// Its length without padding.
+    pub(super) length: usize,
+    /// The numbers it stands for.
+    pub(super) numbers: Range<u64>,
+    /// The position that earned them.
+    pub(super) position: u64,
+}
+
+/// How many bytes an answer may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// However little is granted.
+    pub(super) floor: usize,
+    /// For each position granted, if that comes to more.
+    pub(super) per_position: usize,
+}
+
+pub(super) struct Answer<'a> {
+    pub(super) outbox: &'a mut Outbox,
+    pub(super) output: &'a mut dyn Output,
+    /// Output ranges with the states that regenerate them.
+    pub(super) states: [Option<(Range<u64>, &'a [u8])>; 2],
+    /// Frames that go into the first packet.
+    pub(super) front: Vec<u8>,
+    pub(super) packet_size: usize,
+    pub(super) budget: Budget,
+    /// Positions granted so far.
+    pub(super) granted: usize,
+    /// Bytes used so far.
+    pub(super) used: usize,
+    /// Packets queued so far.
+    pub(super) emitted: usize,
+    /// There is nothing more to send, or no more may be sent.
+    pub(super) stopped: bool,
+    /// Packets filled but not queued.
+    pub(super) packets: Vec<Packet>,
+}
+
+impl Answer<'_> {
+    /// Fills one packet from `cursor`; whether there was anything to put into it. `sealed`: leave room for a
+    /// continuation.
+    pub(super) fn packet(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        sealed: bool,
+        numbers: Range<u64>,
+        position: u64,
+    ) -> Result<bool, Reset> {
+        let budget = self.budget.floor.max(self.budget.per_position * (self.granted + 1));
+        let limit = budget.saturating_sub(self.used).min(self.packet_size);
+        // What the budget cuts short is the last packet, which carries the continuation.
+        let cut = limit < self.packet_size;
+        let reserve = if sealed || cut { CONTINUATION_FRAME } else { 0 };
+        let needed = TRAIN_HEADER + self.front.len() + CONTINUATION_FRAME + DATA_OVERHEAD;
+        if limit <= needed || self.emitted + self.packets.len() >= MAX_EMIT {
+            return Ok(false);
+        }
+        let start = self.outbox.bytes.len();
+        self.outbox.bytes.resize(start + TRAIN_HEADER, 0);
+        self.outbox.bytes.append(&mut self.front);
+        let room = limit - (self.outbox.bytes.len() - start) - reserve;
+        let mut exhausted = false;
+        let mut failed = None;
+        cursor.fill(room, |piece| {
+            if exhausted || failed.is_some() {
+                return;
+            }
+            let wanted = piece.end - piece.start;
+            match append_data(self.outbox, self.output, &self.states, piece) {
+                Ok(read) => exhausted = read < wanted,
+                Err(reset) => failed = Some(reset),
+            }
+        });
+        let length = self.outbox.bytes.len() - start;
+        if failed.is_some() || length == TRAIN_HEADER {
+            self.outbox.bytes.truncate(start);
+            return failed.map_or(Ok(false), Err);
+        }
+        self.stopped |= cut || exhausted;
+        self.outbox.bytes.resize(start + self.packet_size, 0);
+        self.used += length + reserve;
+        self.packets.push(Packet { start, length, numbers, position });
+        Ok(true)
+    }
+
+    /// Appends a continuation to a packet, cutting off data where there is no room for it.
+    pub(super) fn append_continuation(&mut self, packet: &mut Packet, sealed: &Sealed) {
+        let slot = &mut self.outbox.bytes[packet.start..packet.start + self.packet_size];
+        packet.length = shorten(slot, packet.length, self.packet_size - CONTINUATION_FRAME);
+        slot[packet.length] = FRAME_CONTINUATION;
+        packet.length += CONTINUATION_FRAME;
+        slot[packet.length - SEALED_LENGTH..packet.length].copy_from_slice(sealed);
+    }
+}
+
+/// Appends a data frame with what `output` has of `piece`; returns how many bytes that is.
+fn append_data(
+    outbox: &mut Outbox,
+    output: &mut dyn Output,
+    states: &[Option<(Range<u64>, &[u8])>; 2],
+    piece: Range<u64>,
+) -> Result<u64, Reset> {
+    let covering = states.iter().flatten().find(|(range, _)| range.contains(&piece.start));
+    let Some((range, state)) = covering else { return Ok(0) };
+    let wanted = piece.end.min(range.end) - piece.start;
+    let frame = outbox.bytes.len();
+    outbox.bytes.put_u8(FRAME_DATA);
+    outbox.bytes.put_u64(piece.start);
+    outbox.bytes.put_u16(0);
+    let data = outbox.bytes.len();
+    outbox.bytes.resize(data + wanted as usize, 0);
+    let read = match output.read(state, range.clone(), piece.start, &mut outbox.bytes[data..]) {
+        Ok(read) => read.min(wanted as usize),
+        Err(reset) => {
+            outbox.bytes.truncate(frame);
+            return Err(reset);
+        }
+    };
+    outbox.bytes.truncate(if read == 0 { frame } else { data + read });
+    if read > 0 {
+        outbox.bytes[data - 2..data].copy_from_slice(&(read as u16).to_be_bytes());
+    }
+    Ok(read as u64)
+}
+
+/// Cuts data frames off the end of a packet until it has at most `limit` bytes; returns its new length.
+fn shorten(slot: &mut [u8], length: usize, limit: usize) -> usize {
+    let mut length = length;
+    while length > limit {
+        let mut last = None;
+        let mut at = TRAIN_HEADER;
+        if let Some(frames) = Frames::parse(&slot[TRAIN_HEADER..length]) {
+            for frame in frames.iter() {
+                if let Frame::Data { bytes, .. } = frame {
+                    last = Some((at, bytes.len()));
+                }
+                at += frame.length();
+            }
+        }
+        let Some((frame, data)) = last else { break };
+        let kept = data.saturating_sub(length - limit);
+        let end = if kept == 0 { frame } else { frame + DATA_OVERHEAD + kept };
+        if kept > 0 {
+            slot[frame + DATA_OVERHEAD - 2..frame + DATA_OVERHEAD].copy_from_slice(&(kept as u16).to_be_bytes());
+        }
+        slot[end..length].fill(0);
+        length = end;
+    }
+    length
+}

@@ -1,0 +1,401 @@
+//! From an answer to trains: which positions are granted, what travels under their numbers, and the
+//! continuation that seals each train.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use super::admit::SLOT;
+use super::answer::{Answer, Budget, CONTINUATION_FRAME, Packet};
+use super::minisocket::Plan;
+use super::{AnswerError, Minisocket, Next, Outbox, Output, Reset, Server};
+use crate::continuation::{Continuation, SEALED_LENGTH, Sealed};
+use crate::epoch::Epoch;
+use crate::key_ring::Purpose;
+use crate::nonce;
+use crate::replay::{BLOCK_NUMBERS, FIRST_MARK_BLOCK, blocks};
+use crate::stats::Discard;
+use crate::time::Timestamp;
+use crate::user_continuation::{MAX_STATE, UserContinuation};
+use crate::wire::codec::Write;
+use crate::wire::{
+    Cursor, FRAME_USER_CONTINUATION, Frame, Frames, MAX_TRAIN, Notice, Run, TRAIN_HEADER, Train, room,
+};
+
+/// Answers that took less are not worth telling: they are within the noise of a round trip.
+const MIN_HOLD_MICROS: u32 = 1000;
+
+impl Server {
+    /// Answers an event: `next` says what follows in the stream, which an opening and input require, and
+    /// `output` regenerates the bytes wanted. Positions are granted from the front for as long as there are
+    /// bytes; trains to be sent to the event's client are added to `outbox`.
+    ///
+    /// # Errors
+    /// [`AnswerError`] when `next` is not acceptable; nothing is sent then.
+    pub fn respond(
+        &mut self,
+        minisocket: Minisocket<'_>,
+        next: Option<Next>,
+        output: &mut dyn Output,
+        now: Timestamp,
+        outbox: &mut Outbox,
+    ) -> Result<(), AnswerError> {
+        let now = now.max(minisocket.event.now);
+        check_next(&minisocket, next.as_ref())?;
+        let mut front = Vec::new();
+        let hold = u32::try_from(now.since(minisocket.event.now).as_micros()).unwrap_or(u32::MAX);
+        if hold >= MIN_HOLD_MICROS {
+            Frame::Hold(hold).emit(&mut front);
+        }
+        if let Some(next) = &next {
+            self.put_user_continuation(&minisocket, next, now, &mut front);
+        }
+        let user = minisocket.user_continuation.as_ref();
+        let triple = 3 * minisocket.request_length;
+        let opening = matches!(minisocket.plan, Plan::Open { .. });
+        let budget = match (minisocket.unproven, opening) {
+            (true, _) => Budget { floor: triple, per_position: 0 },
+            (false, true) => Budget { floor: usize::MAX, per_position: 0 },
+            (false, false) => {
+                Budget { floor: triple, per_position: 2 * minisocket.continuation.bytes_per_number() }
+            }
+        };
+        let mut answer = Answer {
+            outbox,
+            output,
+            states: [
+                next.as_ref().map(|next| (next.output.clone(), &next.state[..])),
+                user.map(|user| (user.output.clone(), user.state)),
+            ],
+            front,
+            packet_size: usize::from(minisocket.packet_size),
+            budget,
+            granted: 0,
+            used: 0,
+            emitted: 0,
+            stopped: false,
+            packets: Vec::new(),
+        };
+        let built = match minisocket.plan {
+            Plan::Open { epoch, packets, slot } => {
+                self.open_epoch(&minisocket, epoch, packets, slot, now, &mut answer)
+            }
+            Plan::Grant { lost } => self.grant_runs(&minisocket, lost, now, &mut answer),
+        };
+        let notice = match built {
+            Ok(()) if answer.emitted > 0 => return Ok(()),
+            Ok(()) if answer.stopped => {
+                Notice::Pending(u32::try_from(self.config.pending.as_millis()).unwrap_or(u32::MAX))
+            }
+            Ok(()) => {
+                self.stats.discard(Discard::Spent);
+                Notice::Spent
+            }
+            Err(reset) => Notice::Reset(reset.0),
+        };
+        self.notify(now, minisocket.echo, notice, outbox);
+        Ok(())
+    }
+
+    fn put_user_continuation(&self, minisocket: &Minisocket<'_>, next: &Next, now: Timestamp, out: &mut Vec<u8>) {
+        let input = minisocket.event.input;
+        let user = minisocket.user_continuation.as_ref();
+        let offset = input.map_or(user.map_or(0, |user| user.input.start), |input| input.offset);
+        let closes = input.is_some_and(|input| input.fin && next.consumed == input.bytes.len());
+        let sealed = UserContinuation {
+            key: self.seal.ring.signing_id(),
+            stream: minisocket.event.stream,
+            output: next.output.clone(),
+            finished: next.finished,
+            input: offset + next.consumed as u64..u64::MAX,
+            input_closed: closes || user.is_some_and(|user| user.input_closed),
+            expires: now + self.config.user_continuation_lifetime,
+            state: &next.state,
+        };
+        out.put_u8(FRAME_USER_CONTINUATION);
+        let length_at = out.len();
+        out.put_u16(0);
+        sealed.seal(&self.seal, out);
+        let length = (out.len() - length_at - 2) as u16;
+        out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+    }
+
+    /// The XOR of the nonces of `numbers` in the continuation's epoch.
+    pub(super) fn nonces(&self, continuation: &Continuation, numbers: Range<u64>) -> u64 {
+        let keys = self.seal.ring.get(continuation.birth_key).unwrap_or_else(|| self.seal.ring.signing());
+        let tag = continuation.tag;
+        let epoch = &continuation.epoch;
+        let Some((exit, boundary)) = epoch.exit.zip(epoch.exit_number()).filter(|&(_, at)| at < numbers.end) else {
+            return nonce::run(&keys.nonce, tag, numbers);
+        };
+        // From the exit on the declaration is part of the tag: what one fork reveals proves nothing in another.
+        let words = [tag, u64::from(exit.position) << 32 | u64::from(exit.rtt)];
+        let exit_tag = nonce::prf(&keys.tag, &words);
+        if boundary <= numbers.start {
+            return nonce::run(&keys.nonce, exit_tag, numbers);
+        }
+        nonce::run(&keys.nonce, tag, numbers.start..boundary)
+            ^ nonce::run(&keys.nonce, exit_tag, boundary..numbers.end)
+    }
+
+    /// The first packets of a new epoch: each carries the continuation, and the last one stands for all
+    /// numbers of the window that there were no bytes for, so that a short answer does not shrink it.
+    fn open_epoch(
+        &mut self,
+        minisocket: &Minisocket<'_>,
+        epoch: Epoch,
+        packets: u8,
+        slot: Option<u64>,
+        now: Timestamp,
+        answer: &mut Answer<'_>,
+    ) -> Result<(), Reset> {
+        let Some((_, wants)) = minisocket.runs.iter().next() else { return Ok(()) };
+        let mut cursor = Cursor::new(wants);
+        for number in epoch.base..epoch.base + u64::from(packets) {
+            if answer.stopped || !answer.packet(&mut cursor, true, number..number + 1, number)? {
+                break;
+            }
+        }
+        let Some(last) = answer.packets.last_mut() else {
+            answer.stopped = true;
+            return Ok(());
+        };
+        last.numbers.end = epoch.base + u64::from(epoch.growth.window0);
+        let parent = minisocket.continuation;
+        let mut continuation = parent;
+        if let Some(slot) = slot {
+            let (block, mark) = (FIRST_MARK_BLOCK + slot / BLOCK_NUMBERS, 1 << (slot % BLOCK_NUMBERS));
+            let granted = self.filter.grant(minisocket.shard, parent.flow, block, mark, now) != 0;
+            if !granted || !self.is_remembered(&parent, minisocket.shard, now) {
+                answer.packets.clear();
+                answer.stopped = false;
+                return Ok(());
+            }
+            let port = minisocket.event.client.port();
+            continuation = self.birth(parent.stream, parent.flow, parent.tag, epoch, port, now);
+        }
+        // As good as the full window it stands for: a new connection could have had that.
+        continuation.bytes = u32::from(minisocket.packet_size) * epoch.growth.window0;
+        self.queue_trains(minisocket, &continuation, true, answer);
+        Ok(())
+    }
+
+    fn grant_runs(
+        &mut self,
+        minisocket: &Minisocket<'_>,
+        lost: Option<(u64, Epoch, u64)>,
+        now: Timestamp,
+        answer: &mut Answer<'_>,
+    ) -> Result<(), Reset> {
+        let presented = minisocket.continuation;
+        let mut current = presented;
+        current.key = self.seal.ring.signing_id();
+        current.issuer = self.issuer;
+        current.issued = now;
+        current.port = minisocket.event.client.port();
+        for (run, wants) in minisocket.runs.iter() {
+            if answer.stopped {
+                break;
+            }
+            let mut continuation = match lost {
+                Some((lost, epoch, tag)) if run.first > lost => Continuation { epoch, tag, ..current },
+                _ => current,
+            };
+            self.fill_run(minisocket, &continuation.epoch, run, wants, answer)?;
+            self.mark_run(minisocket, run, now, answer);
+            if let Some(first) = answer.packets.first() {
+                // Whatever lies above a position of the presented train had to prove that train first.
+                let renewed = first.position >= presented.first;
+                continuation.rooted = if renewed { presented.issued } else { presented.rooted };
+                self.queue_trains(minisocket, &continuation, false, answer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lays the wants of a run over its numbers and fills packets for the positions not granted before.
+    fn fill_run(
+        &self,
+        minisocket: &Minisocket<'_>,
+        epoch: &Epoch,
+        run: Run,
+        wants: &[Range<u64>],
+        answer: &mut Answer<'_>,
+    ) -> Result<(), Reset> {
+        let flow = minisocket.continuation.flow;
+        let taken =
+            run_bits(run, |block, mask| self.filter.granted(minisocket.shard, flow, block) & mask);
+        let numbers = epoch.share(&run.positions());
+        if numbers.end - numbers.start > MAX_TRAIN {
+            return Ok(());
+        }
+        let mut cursor = Cursor::new(wants);
+        let mut owned_end = numbers.start;
+        for (index, position) in run.positions().enumerate() {
+            let owned = owned_end..epoch.share_start(position + 1);
+            owned_end = owned.end;
+            let sealed = |number: u64| number + 1 == numbers.end;
+            if taken >> index & 1 == 1 {
+                for number in owned {
+                    cursor.fill(room(minisocket.packet_size, sealed(number)), |_| {});
+                }
+                continue;
+            }
+            let filled = answer.packets.len();
+            for number in owned.clone() {
+                if answer.stopped || !answer.packet(&mut cursor, sealed(number), number..number + 1, position)? {
+                    answer.stopped = true;
+                    break;
+                }
+            }
+            if answer.packets.len() > filled {
+                answer.granted += 1;
+                // One packet may stand for both numbers of its position.
+                if let Some(last) = answer.packets.last_mut() {
+                    last.numbers.end = owned.end;
+                }
+            }
+            if answer.stopped {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks the positions of the packets just filled and drops those that someone else was granted.
+    fn mark_run(&self, minisocket: &Minisocket<'_>, run: Run, now: Timestamp, answer: &mut Answer<'_>) {
+        let bit = |packet: &Packet| 1u64 << (packet.position - run.first);
+        let filled = answer.packets.iter().fold(0, |bits, packet| bits | bit(packet));
+        let flow = minisocket.continuation.flow;
+        let mut granted = run_bits(run, |block, mask| {
+            let base = block * BLOCK_NUMBERS;
+            let wanted = if base >= run.first { filled >> (base - run.first) } else { filled << (run.first - base) };
+            match wanted as u32 & mask {
+                0 => 0,
+                wanted => self.filter.grant(minisocket.shard, flow, block, wanted, now),
+            }
+        });
+        // Meanwhile the filter may have forgotten what was granted before.
+        if !self.is_remembered(&minisocket.continuation, minisocket.shard, now) {
+            granted = 0;
+        }
+        answer.packets.retain(|packet| granted & bit(packet) != 0);
+    }
+
+    /// Turns the packets filled so far into trains of consecutive numbers, seals and queues them.
+    fn queue_trains(
+        &mut self,
+        minisocket: &Minisocket<'_>,
+        template: &Continuation,
+        sealed_each: bool,
+        answer: &mut Answer<'_>,
+    ) {
+        let mut packets = std::mem::take(&mut answer.packets);
+        for train in packets.chunk_by_mut(|before, after| before.numbers.end == after.numbers.start) {
+            let (Some(first), Some(last)) = (train.first(), train.last()) else { continue };
+            let numbers = first.numbers.start..last.numbers.end;
+            let mut continuation = *template;
+            continuation.first = numbers.start;
+            continuation.count = (numbers.end - numbers.start) as u8;
+            if !sealed_each {
+                continuation.earned = first.position;
+                continuation.bytes = ((train.len() - 1) * answer.packet_size
+                    + (last.length + CONTINUATION_FRAME).min(answer.packet_size)) as u32;
+            }
+            let sealed = self.seal_continuation(&continuation, minisocket.event.client);
+            let last_index = train.len() - 1;
+            for (index, packet) in train.iter_mut().enumerate() {
+                if sealed_each || index == last_index {
+                    answer.append_continuation(packet, &sealed);
+                }
+                let train = Train {
+                    echo: minisocket.echo,
+                    refresh: false,
+                    number: packet.numbers.start,
+                    span: (packet.numbers.end - packet.numbers.start) as u8,
+                    left: (numbers.end - packet.numbers.end) as u8,
+                    nonce: self.nonces(template, packet.numbers.clone()),
+                    frames: Frames::default(),
+                };
+                answer.outbox.bytes[packet.start..packet.start + TRAIN_HEADER].copy_from_slice(&train.header());
+                // All packets of a train but the last are full.
+                let length = if index == last_index { packet.length } else { answer.packet_size };
+                self.queue(packet.start..packet.start + length, answer.outbox);
+                answer.emitted += 1;
+            }
+        }
+        packets.clear();
+        answer.packets = packets;
+    }
+
+    fn seal_continuation(&self, continuation: &Continuation, client: SocketAddr) -> Sealed {
+        let body = continuation.encode();
+        let keys = self.seal.ring.signing();
+        let tag = self.seal.tag(keys, Purpose::Continuation, Some(client.ip()), &body);
+        let mut sealed = [0; SEALED_LENGTH];
+        sealed[..body.len()].copy_from_slice(&body);
+        sealed[body.len()..].copy_from_slice(&tag);
+        sealed
+    }
+
+    /// Answers an authentic but old continuation with a new epoch of one number, in less than the request had.
+    pub(super) fn refresh(
+        &mut self,
+        stale: &Continuation,
+        echo: u64,
+        client: SocketAddr,
+        now: Timestamp,
+        request_length: usize,
+        outbox: &mut Outbox,
+    ) {
+        let acked = stale.earned.saturating_sub(stale.epoch.base);
+        let Some(epoch) = stale.epoch.resume(acked, 1, stale.epoch.rtt(), now) else { return };
+        let slot = now.as_micros() / SLOT.as_micros() as u64;
+        let (block, mark) = (FIRST_MARK_BLOCK + slot / BLOCK_NUMBERS, 1 << (slot % BLOCK_NUMBERS));
+        let length = TRAIN_HEADER + CONTINUATION_FRAME;
+        if request_length <= length
+            || self.filter.grant(Self::shard(client.ip()), stale.flow, block, mark, now) == 0
+        {
+            return;
+        }
+        let mut continuation = self.birth(stale.stream, stale.flow, stale.tag, epoch, client.port(), now);
+        continuation.bytes = length as u32;
+        let sealed = self.seal_continuation(&continuation, client);
+        let train = Train {
+            echo,
+            refresh: true,
+            number: epoch.base,
+            span: 1,
+            left: 0,
+            nonce: self.nonces(&continuation, epoch.base..epoch.base + 1),
+            frames: Frames::default(),
+        };
+        let start = outbox.bytes.len();
+        outbox.bytes.put(&train.header());
+        Frame::Continuation(&sealed).emit(&mut outbox.bytes);
+        self.queue(start..outbox.bytes.len(), outbox);
+    }
+}
+
+/// What `of` says about each block of a run, as one bit for each of its positions.
+fn run_bits(run: Run, mut of: impl FnMut(u64, u32) -> u32) -> u64 {
+    blocks(run.positions()).fold(0, |bits, (block, mask)| {
+        let base = block * BLOCK_NUMBERS;
+        let found = u64::from(of(block, mask));
+        bits | if base >= run.first { found << (base - run.first) } else { found >> (run.first - base) }
+    })
+}
+
+/// Whether the answer says what it must, within its limits.
+fn check_next(minisocket: &Minisocket<'_>, next: Option<&Next>) -> Result<(), AnswerError> {
+    let Some(next) = next else {
+        return if minisocket.wants_next() { Err(AnswerError::NextMissing) } else { Ok(()) };
+    };
+    let held = minisocket.event.input.map_or(0, |input| input.bytes.len());
+    if next.state.len() > MAX_STATE {
+        return Err(AnswerError::StateTooLong(next.state.len()));
+    }
+    if next.consumed > held {
+        return Err(AnswerError::ConsumedTooMuch(next.consumed, held));
+    }
+    if next.output.start > next.output.end { Err(AnswerError::OutputRange) } else { Ok(()) }
+}

@@ -1,0 +1,186 @@
+//! The server: a pure function of (continuation, claim, now), plus a key ring, a replay filter and counters.
+//! Nothing in it is per connection.
+//!
+//! A datagram is [received](Server::receive): checked in the order of docs/protocol.md section 6. What passes
+//! becomes a [`Minisocket`], which an application answers; the answer is [numbered, sealed and
+//! emitted](Server::respond) as trains. [`Server::handle`] does all of it for an [`Application`].
+
+mod admit;
+mod answer;
+mod emit;
+mod minisocket;
+mod outbox;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use minisocket::{Application, Event, Minisocket, Next, Output, Reset};
+pub use outbox::{Batch, Outbox};
+
+use crate::key_ring::{KeyRing, Seal};
+use crate::replay::ReplayFilter;
+use crate::stats::Stats;
+use crate::time::Timestamp;
+use crate::user_continuation::MAX_STATE;
+use crate::wire::{BASE_PACKET_SIZE, MAX_PACKET_SIZE, Notice, Response};
+
+/// How a server behaves. All replicas of a service share `service` and the key ring.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The service label, at most 255 bytes: continuations of one service mean nothing to another.
+    pub service: Vec<u8>,
+    /// Largest packets it sends, in bytes of UDP payload.
+    pub packet_size: u16,
+    /// How far the clocks of replicas may differ.
+    pub max_skew: Duration,
+    /// Oldest continuation that is granted anything but Refresh; the replay filter may shorten it.
+    pub freshness: Duration,
+    /// How long a user continuation stays valid.
+    pub user_continuation_lifetime: Duration,
+    /// After how long a client asks again for output that is not there yet.
+    pub pending: Duration,
+    /// Most refusals and notices a second.
+    pub notices_per_second: u32,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            service: Vec::new(),
+            packet_size: MAX_PACKET_SIZE,
+            max_skew: Duration::from_millis(20),
+            freshness: Duration::from_secs(30),
+            user_continuation_lifetime: Duration::from_secs(7 * 24 * 3600),
+            pending: Duration::from_secs(1),
+            notices_per_second: 100_000,
+        }
+    }
+}
+
+/// Why an answer was not taken. The event is lost; its client asks again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// The next state is longer than [`MAX_STATE`] bytes.
+    #[error("the next state has {0} bytes, the most is {MAX_STATE}")]
+    StateTooLong(usize),
+    /// More input was consumed than the event holds.
+    #[error("consumed {0} bytes of input, the event holds {1}")]
+    ConsumedTooMuch(usize, usize),
+    /// The output range ends before it begins.
+    #[error("the next output range ends before it begins")]
+    OutputRange,
+    /// The event brings a stream's opening or input, and the answer has nothing to follow it.
+    #[error("the event opens a stream or brings input, and needs to be answered with what follows")]
+    NextMissing,
+}
+
+/// A server of one service. Memory does not depend on the number of clients.
+pub struct Server {
+    config: ServerConfig,
+    seal: Seal,
+    filter: Arc<dyn ReplayFilter>,
+    /// Tells this process from every other issuer of continuations.
+    issuer: u32,
+    seed: [u8; 16],
+    births: u64,
+    /// Latest time seen: the clock never steps back.
+    clock: Timestamp,
+    notices: NoticeBudget,
+    stats: Stats,
+}
+
+impl Server {
+    /// A server with `seed`, 16 random bytes that no other process has.
+    pub fn new(config: ServerConfig, ring: KeyRing, filter: Arc<dyn ReplayFilter>, seed: [u8; 16]) -> Self {
+        let service = config.service[..config.service.len().min(255)].into();
+        let issuer = u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]);
+        let notices = NoticeBudget { second: 0, left: config.notices_per_second };
+        let seal = Seal { ring, service };
+        let clock = Timestamp::ZERO;
+        Self { config, seal, filter, issuer, seed, births: 0, clock, notices, stats: Stats::default() }
+    }
+
+    /// What became of the datagrams received.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Replaces the key ring: keys may come and go at any time.
+    pub fn set_key_ring(&mut self, ring: KeyRing) {
+        self.seal.ring = ring;
+    }
+
+    /// Takes one datagram and lets `application` answer it; what is to be sent to `from` is added to `outbox`.
+    ///
+    /// # Errors
+    /// [`AnswerError`] when the application breaks its contract.
+    pub fn handle<A: Application>(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        now: Timestamp,
+        application: &mut A,
+        outbox: &mut Outbox,
+    ) -> Result<(), AnswerError> {
+        let Some(minisocket) = self.receive(datagram, from, now, outbox) else { return Ok(()) };
+        let next = match minisocket.wants_next().then(|| application.input(minisocket.event())) {
+            Some(Ok(next)) => Some(next),
+            Some(Err(reset)) => {
+                self.refuse(minisocket, reset, outbox);
+                return Ok(());
+            }
+            None => None,
+        };
+        self.respond(minisocket, next, application, now, outbox)
+    }
+
+    /// Ends the event's stream with an error.
+    pub fn refuse(&mut self, minisocket: Minisocket<'_>, reset: Reset, outbox: &mut Outbox) {
+        self.notify(minisocket.event.now, minisocket.echo, Notice::Reset(reset.0), outbox);
+    }
+
+    /// Tells the client to ask again in `delay`: the answer is not there yet. Nothing is granted.
+    pub fn park(&mut self, minisocket: Minisocket<'_>, delay: Duration, outbox: &mut Outbox) {
+        let millis = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
+        self.notify(minisocket.event.now, minisocket.echo, Notice::Pending(millis), outbox);
+    }
+
+    fn notify(&mut self, now: Timestamp, echo: u64, notice: Notice, outbox: &mut Outbox) {
+        if self.notices.take(now, self.config.notices_per_second) {
+            let start = outbox.bytes.len();
+            Response::Notice { echo, notice }.emit(&mut outbox.bytes);
+            self.queue(start..outbox.bytes.len(), outbox);
+        }
+    }
+
+    fn queue(&mut self, range: std::ops::Range<usize>, outbox: &mut Outbox) {
+        self.stats.sent += 1;
+        self.stats.sent_bytes += range.len() as u64;
+        outbox.queue(range);
+    }
+
+    fn packet_size(&self, asked: u16) -> u16 {
+        asked.min(self.config.packet_size.max(BASE_PACKET_SIZE))
+    }
+}
+
+/// Bounds what unauthenticated requests can make a server say.
+#[derive(Debug)]
+struct NoticeBudget {
+    second: u64,
+    left: u32,
+}
+
+impl NoticeBudget {
+    fn take(&mut self, now: Timestamp, per_second: u32) -> bool {
+        let second = now.as_millis() / 1000;
+        if second != self.second {
+            *self = Self { second, left: per_second };
+        }
+        let granted = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        granted
+    }
+}

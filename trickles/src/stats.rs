@@ -1,0 +1,69 @@
+//! What became of received datagrams: network input never is an error, it is discarded and counted.
+
+/// Why a received datagram had no effect. Order of the checks: docs/protocol.md section 6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+#[repr(usize)]
+pub enum Discard {
+    /// Not a datagram of this protocol, or of a type this end does not take.
+    Malformed,
+    /// Another protocol version.
+    Version,
+    /// Sealed under a key that is not in the ring.
+    UnknownKey,
+    /// The authentication tag does not match.
+    Forged,
+    /// Issued in the future, beyond the tolerated clock skew.
+    Future,
+    /// Authentic but too old: answered with Refresh.
+    Stale,
+    /// A field is out of its bounds.
+    Field,
+    /// The proof of receipt does not match.
+    Proof,
+    /// The declared round-trip time contradicts the continuation's age.
+    Rtt,
+    /// A Restart or Resume before its time.
+    Early,
+    /// The user continuation is forged, expired, or not of this stream.
+    UserContinuation,
+    /// All that was claimed had been granted before.
+    Spent,
+    /// Another service label.
+    NoService,
+    /// Not from the peer of this stream, or not an answer to one of its requests.
+    Unrelated,
+}
+
+/// Number of [`Discard`] variants.
+const KINDS: usize = Discard::Unrelated as usize + 1;
+
+/// Counters of one server or client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Datagrams received.
+    pub received: u64,
+    /// Datagrams handed out for sending.
+    pub sent: u64,
+    /// UDP payload bytes handed out for sending.
+    pub sent_bytes: u64,
+    /// Requests that reached the application.
+    pub events: u64,
+    discards: [u64; KINDS],
+}
+
+impl Stats {
+    /// How often a datagram was discarded for this reason.
+    pub fn discarded(&self, reason: Discard) -> u64 {
+        self.discards[reason as usize]
+    }
+
+    /// How many datagrams were discarded in all.
+    pub fn discarded_total(&self) -> u64 {
+        self.discards.iter().sum()
+    }
+
+    pub(crate) fn discard(&mut self, reason: Discard) {
+        self.discards[reason as usize] += 1;
+    }
+}

@@ -1,0 +1,95 @@
+//! The user continuation: opaque application state, sealed by the server, carried by the client
+//! (docs/protocol.md section 3).
+
+use std::ops::Range;
+
+use crate::key_ring::{Purpose, Seal, TAG_LENGTH};
+use crate::time::Timestamp;
+use crate::wire::codec::{Reader, Write};
+
+/// Longest application state, in bytes: with it a request still fits a 1200-byte datagram with room for input.
+pub const MAX_STATE: usize = 700;
+/// Length of a user continuation without its state, in bytes.
+pub const OVERHEAD: usize = 2 + 8 * 5 + 1 + 8 + TAG_LENGTH;
+/// Longest user continuation, in bytes.
+pub const MAX_LENGTH: usize = OVERHEAD + MAX_STATE;
+
+const FINISHED: u8 = 1;
+const INPUT_CLOSED: u8 = 2;
+
+/// What regenerates a range of a stream's output and takes its next input.
+///
+/// It may be presented any number of times, in any order, to any replica, until it expires: keep nothing in
+/// it whose reuse matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserContinuation<'a> {
+    /// Id of the key that sealed it.
+    pub key: u16,
+    /// The stream it belongs to.
+    pub stream: u64,
+    /// The output bytes the state regenerates.
+    pub output: Range<u64>,
+    /// Whether the stream's output ends at `output.end`.
+    pub finished: bool,
+    /// The input bytes it can take; all before `input.start` are consumed.
+    pub input: Range<u64>,
+    /// Whether the end of the input is consumed too.
+    pub input_closed: bool,
+    /// When it ceases to be valid.
+    pub expires: Timestamp,
+    /// The application's state, at most [`MAX_STATE`] bytes.
+    pub state: &'a [u8],
+}
+
+impl<'a> UserContinuation<'a> {
+    /// Appends body and tag to `out`.
+    pub(crate) fn seal(&self, seal: &Seal, out: &mut Vec<u8>) {
+        let start = out.len();
+        let keys = seal.ring.signing();
+        out.put_u16(keys.id());
+        out.put_u64(self.stream);
+        out.put_u64(self.output.start);
+        out.put_u64(self.output.end);
+        out.put_u64(self.input.start);
+        out.put_u64(self.input.end);
+        out.put_u8(u8::from(self.finished) * FINISHED | u8::from(self.input_closed) * INPUT_CLOSED);
+        out.put_u64(self.expires.as_micros());
+        out.put(self.state);
+        let tag = seal.tag(keys, Purpose::UserContinuation, None, &out[start..]);
+        out.put(&tag);
+    }
+
+    /// Reads a sealed user continuation without checking its tag, as a client does.
+    pub fn peek(sealed: &'a [u8]) -> Option<Self> {
+        let (body, _) = sealed.split_last_chunk::<TAG_LENGTH>()?;
+        let mut reader = Reader::new(body);
+        let key = reader.u16()?;
+        let stream = reader.u64()?;
+        let output = reader.u64()?..reader.u64()?;
+        let input = reader.u64()?..reader.u64()?;
+        let flags = reader.u8()?;
+        let expires = Timestamp::from_micros(reader.u64()?);
+        let state = reader.rest();
+        let sane = output.start <= output.end
+            && input.start <= input.end
+            && flags & !(FINISHED | INPUT_CLOSED) == 0
+            && state.len() <= MAX_STATE;
+        sane.then_some(Self {
+            key,
+            stream,
+            output,
+            finished: flags & FINISHED != 0,
+            input,
+            input_closed: flags & INPUT_CLOSED != 0,
+            expires,
+            state,
+        })
+    }
+
+    /// Reads a sealed user continuation and checks its tag; whether it has expired is the caller's to check.
+    pub(crate) fn open(seal: &Seal, sealed: &'a [u8]) -> Option<Self> {
+        let (body, tag) = sealed.split_last_chunk::<TAG_LENGTH>()?;
+        let keys = seal.ring.get(u16::from_be_bytes(*body.first_chunk()?))?;
+        seal.verify(keys, Purpose::UserContinuation, None, body, tag).then(|| Self::peek(sealed)).flatten()
+    }
+}

@@ -1,0 +1,40 @@
+//! The datagrams: parse and emit, pure and total (docs/protocol.md section 2).
+//!
+//! Every datagram begins with version, type and a 64-bit echo value that the client chose; whatever a
+//! server sends repeats it, so that nobody off the path can speak for the server.
+
+pub(crate) mod codec;
+mod layout;
+mod request;
+mod response;
+
+pub use layout::{Cursor, room};
+pub use request::{
+    Claim, ClaimKind, Envelope, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_WANTS, MIN_CLAIM, Request, Run, Runs,
+};
+pub use response::{Frame, Frames, Notice, Response, Train};
+pub(crate) use response::{FRAME_CONTINUATION, FRAME_DATA, FRAME_USER_CONTINUATION};
+
+/// Protocol version.
+pub const VERSION: u8 = 1;
+/// UDP payload size every path is assumed to carry, in bytes.
+pub const BASE_PACKET_SIZE: u16 = 1200;
+/// Smallest packet size a client may ask for, in bytes.
+pub const MIN_PACKET_SIZE: u16 = 1000;
+/// Largest packet size a client may ask for, in bytes.
+pub const MAX_PACKET_SIZE: u16 = 9000;
+/// Version, type and echo, in bytes.
+pub const HEADER: usize = 1 + 1 + 8;
+/// Header of a numbered packet, in bytes.
+pub const TRAIN_HEADER: usize = HEADER + 8 + 1 + 1 + 8;
+/// Type, offset and length of a data frame, in bytes.
+pub const DATA_OVERHEAD: usize = 1 + 8 + 2;
+/// Most numbers in one train.
+pub const MAX_TRAIN: u64 = 64;
+/// Most positions one request can have granted.
+pub const MAX_GRANT: u64 = 192;
+/// Most packets one request can have emitted.
+pub const MAX_EMIT: usize = 128;
+
+#[cfg(test)]
+mod tests;

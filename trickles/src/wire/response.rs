@@ -1,0 +1,248 @@
+//! What servers send.
+
+use super::codec::{Reader, Write};
+use super::{DATA_OVERHEAD, TRAIN_HEADER, VERSION};
+use crate::continuation::{SEALED_LENGTH, Sealed};
+use crate::user_continuation::MAX_LENGTH;
+
+const TRAIN: u8 = 16;
+const REFRESH: u8 = 17;
+const NOTICE: u8 = 18;
+
+pub(crate) const FRAME_PADDING: u8 = 0;
+pub(crate) const FRAME_CONTINUATION: u8 = 1;
+pub(crate) const FRAME_USER_CONTINUATION: u8 = 2;
+pub(crate) const FRAME_DATA: u8 = 3;
+pub(crate) const FRAME_HOLD: u8 = 4;
+
+/// A numbered packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Train<'a> {
+    /// The value of the request it answers.
+    pub echo: u64,
+    /// Whether it is a Refresh: the request was authentic but too old and had no other effect.
+    pub refresh: bool,
+    /// First number it stands for.
+    pub number: u64,
+    /// How many numbers it stands for, at least 1.
+    pub span: u8,
+    /// How many numbers of its train follow behind it.
+    pub left: u8,
+    /// Proof of receipt of these numbers.
+    pub nonce: u64,
+    /// The frames.
+    pub frames: Frames<'a>,
+}
+
+/// The frames of a numbered packet, well formed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frames<'a>(&'a [u8]);
+
+/// One frame of a numbered packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// The continuation of the packet's train.
+    Continuation(&'a Sealed),
+    /// A user continuation, which also acknowledges input.
+    UserContinuation(&'a [u8]),
+    /// Output bytes.
+    Data {
+        /// Offset of the first byte in the stream's output.
+        offset: u64,
+        /// The bytes, at least one.
+        bytes: &'a [u8],
+    },
+    /// How long the server held the request, in microseconds.
+    Hold(u32),
+}
+
+impl<'a> Frames<'a> {
+    /// Checks that `bytes` are frames, followed by nothing but padding.
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        while next_frame(&mut reader)?.is_some() {}
+        Some(Self(bytes))
+    }
+
+    /// The frames in order.
+    pub fn iter(&self) -> impl Iterator<Item = Frame<'a>> + use<'a> {
+        let mut reader = Reader::new(self.0);
+        std::iter::from_fn(move || next_frame(&mut reader).flatten())
+    }
+}
+
+/// The next frame; `Some(None)` at the end, `None` when malformed.
+fn next_frame<'a>(reader: &mut Reader<'a>) -> Option<Option<Frame<'a>>> {
+    let Some(kind) = reader.u8() else { return Some(None) };
+    let frame = match kind {
+        FRAME_PADDING => {
+            let padding = reader.only_padding();
+            *reader = Reader::new(&[]);
+            return padding.then_some(None);
+        }
+        FRAME_CONTINUATION => Frame::Continuation(reader.take(SEALED_LENGTH)?.first_chunk()?),
+        FRAME_USER_CONTINUATION => {
+            let length = usize::from(reader.u16()?);
+            Frame::UserContinuation(reader.take(length).filter(|sealed| sealed.len() <= MAX_LENGTH)?)
+        }
+        FRAME_DATA => {
+            let offset = reader.u64()?;
+            let length = usize::from(reader.u16()?);
+            let bytes = reader.take(length).filter(|bytes| !bytes.is_empty())?;
+            offset.checked_add(bytes.len() as u64)?;
+            Frame::Data { offset, bytes }
+        }
+        FRAME_HOLD => Frame::Hold(reader.u32()?),
+        _ => return None,
+    };
+    Some(Some(frame))
+}
+
+impl Frame<'_> {
+    /// How many bytes it takes.
+    pub(crate) fn length(&self) -> usize {
+        match self {
+            Self::Continuation(sealed) => 1 + sealed.len(),
+            Self::UserContinuation(sealed) => 3 + sealed.len(),
+            Self::Data { bytes, .. } => DATA_OVERHEAD + bytes.len(),
+            Self::Hold(_) => 5,
+        }
+    }
+
+    /// Appends the frame to `out`.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Continuation(sealed) => {
+                out.put_u8(FRAME_CONTINUATION);
+                out.put(&sealed[..]);
+            }
+            Self::UserContinuation(sealed) => {
+                out.put_u8(FRAME_USER_CONTINUATION);
+                out.put_u16(sealed.len() as u16);
+                out.put(sealed);
+            }
+            Self::Data { offset, bytes } => {
+                out.put_u8(FRAME_DATA);
+                out.put_u64(*offset);
+                out.put_u16(bytes.len() as u16);
+                out.put(bytes);
+            }
+            Self::Hold(micros) => {
+                out.put_u8(FRAME_HOLD);
+                out.put_u32(*micros);
+            }
+        }
+    }
+}
+
+impl Train<'_> {
+    /// The packet's header, to be followed by its frames.
+    pub(crate) fn header(&self) -> [u8; TRAIN_HEADER] {
+        let mut header = [0; TRAIN_HEADER];
+        header[0] = VERSION;
+        header[1] = if self.refresh { REFRESH } else { TRAIN };
+        header[2..10].copy_from_slice(&self.echo.to_be_bytes());
+        header[10..18].copy_from_slice(&self.number.to_be_bytes());
+        header[18] = self.span;
+        header[19] = self.left;
+        header[20..28].copy_from_slice(&self.nonce.to_be_bytes());
+        header
+    }
+}
+
+/// Why a request was not answered with numbered packets. A hint: a client gives up only after repeated ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// All that was claimed had been granted before.
+    Spent,
+    /// There is nothing to send yet; ask again after this many milliseconds.
+    Pending(u32),
+    /// The server does not hold the key with this id.
+    UnknownKey(u16),
+    /// The server offers no such service.
+    NoService,
+    /// The server speaks this version.
+    Version(u8),
+    /// The application ended the stream with this code.
+    Reset(u32),
+    /// The user continuation is too old, or not of this stream.
+    Expired,
+}
+
+/// Any response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response<'a> {
+    /// A numbered packet: part of a train, of which Welcome is the first, or a Refresh.
+    Train(Train<'a>),
+    /// An unnumbered refusal or notice.
+    Notice {
+        /// The value of the request it answers.
+        echo: u64,
+        /// What happened.
+        notice: Notice,
+    },
+}
+
+impl<'a> Response<'a> {
+    /// Reads a response.
+    pub fn parse(datagram: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(datagram);
+        reader.u8().filter(|&version| version == VERSION)?;
+        let kind = reader.u8()?;
+        let echo = reader.u64()?;
+        if kind == NOTICE {
+            let kind = reader.u8()?;
+            let value = reader.u32()?;
+            let notice = match kind {
+                1 => Notice::Spent,
+                2 => Notice::Pending(value),
+                3 => Notice::UnknownKey(u16::try_from(value).ok()?),
+                4 => Notice::NoService,
+                5 => Notice::Version(u8::try_from(value).ok()?),
+                6 => Notice::Reset(value),
+                7 => Notice::Expired,
+                _ => return None,
+            };
+            let exact = matches!(kind, 2 | 3 | 5 | 6) || value == 0;
+            return (exact && reader.rest().is_empty()).then_some(Self::Notice { echo, notice });
+        }
+        let refresh = match kind {
+            TRAIN => false,
+            REFRESH => true,
+            _ => return None,
+        };
+        let number = reader.u64()?;
+        let span = reader.u8().filter(|&span| span > 0)?;
+        let left = reader.u8()?;
+        let nonce = reader.u64()?;
+        number.checked_add(u64::from(span) + u64::from(left))?;
+        let frames = Frames::parse(reader.rest())?;
+        Some(Self::Train(Train { echo, refresh, number, span, left, nonce, frames }))
+    }
+
+    /// Appends the response to `out`.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Train(train) => {
+                out.put(&train.header());
+                out.put(train.frames.0);
+            }
+            Self::Notice { echo, notice } => {
+                out.put_u8(VERSION);
+                out.put_u8(NOTICE);
+                out.put_u64(*echo);
+                let (kind, value) = match *notice {
+                    Notice::Spent => (1, 0),
+                    Notice::Pending(millis) => (2, millis),
+                    Notice::UnknownKey(id) => (3, u32::from(id)),
+                    Notice::NoService => (4, 0),
+                    Notice::Version(version) => (5, u32::from(version)),
+                    Notice::Reset(code) => (6, code),
+                    Notice::Expired => (7, 0),
+                };
+                out.put_u8(kind);
+                out.put_u32(value);
+            }
+        }
+    }
+}
