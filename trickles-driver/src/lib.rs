@@ -1,1 +1,33 @@
-//! Driver.
+//! What Trickles needs of an async runtime, and everything above it that no runtime should have to repeat.
+//!
+//! The protocol itself lives in the crate `trickles`, which knows no sockets and no clocks. This crate moves
+//! its datagrams and minds its time:
+//! - [`ByteStream`]: a client's stream with `poll_read`, `poll_write` and `poll_shutdown`, driven by one
+//!   background task;
+//! - [`EventServer`]: a UDP socket, each of whose datagrams is answered before the next one is looked at;
+//! - [`Runtime`], [`AsyncUdpSocket`] and [`AsyncTimer`]: the traits a runtime implements.
+//!
+//! Applications use a crate for their runtime, such as `trickles-tokio`.
+
+mod clock;
+mod error;
+mod receive;
+mod runtime;
+mod send;
+mod server;
+mod socket;
+mod stream;
+
+pub use error::io_error;
+pub use quinn_udp as udp;
+pub use runtime::{AsyncTimer, AsyncUdpSocket, Runtime};
+pub use server::{EventServer, replay_filter};
+pub use socket::bind;
+pub use stream::ByteStream;
+
+/// Fresh random bytes, which neither the peer nor anybody else can foresee.
+fn seed() -> std::io::Result<[u8; 16]> {
+    let mut seed = [0; 16];
+    getrandom::fill(&mut seed)?;
+    Ok(seed)
+}

@@ -6,11 +6,31 @@
 //! `now`; then call [`poll_transmit`](Client::poll_transmit) until it has nothing to send, and wait for the
 //! next input or the time [`poll_timeout`](Client::poll_timeout) names. That is the whole contract.
 
+mod assembler;
+mod claims;
+mod flow;
+mod input;
+mod outputs;
+mod ranges;
+mod receive;
+mod rtt;
+mod run;
+mod transmit;
+
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use assembler::Assembler;
+use flow::Flow;
+use input::SendBuffer;
+use outputs::Outputs;
+use rtt::{Pacer, Rtt, SlowStart};
+
 use crate::epoch::CurveId;
+use crate::nonce;
 use crate::stats::Stats;
 use crate::time::Timestamp;
+use transmit::Step;
 
 /// How a client behaves.
 #[derive(Clone, Debug)]
@@ -75,48 +95,223 @@ pub enum Failure {
     Expired,
 }
 
+/// Values that tell answers to this client's requests from anything else: nobody off the path can guess one.
+#[derive(Clone, Copy, Debug)]
+struct Echo {
+    secret: u64,
+    next: u64,
+}
+
+impl Echo {
+    fn fresh(&mut self) -> u64 {
+        self.next += 1;
+        self.secret.wrapping_add(self.next)
+    }
+
+    fn is_ours(&self, echo: u64) -> bool {
+        let counter = echo.wrapping_sub(self.secret);
+        (1..=self.next).contains(&counter)
+    }
+}
+
+/// How an epoch is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OpeningKind {
+    Hello,
+    Restart { attempt: u8 },
+    Resume,
+}
+
+/// A request for a new epoch.
+#[derive(Clone, Debug)]
+struct Opening {
+    kind: OpeningKind,
+    /// When it is to be sent (again).
+    send_at: Timestamp,
+    /// The requests sent: any of them may be answered.
+    sent: VecDeque<OpeningSent>,
+}
+
+#[derive(Clone, Debug)]
+struct OpeningSent {
+    sent: run::Sent,
+    wants: arrayvec::ArrayVec<std::ops::Range<u64>, { crate::wire::MAX_WANTS }>,
+    user_continuation: std::sync::Arc<[u8]>,
+    input: bool,
+}
+
+/// Input on its way to the server: one request at a time.
+#[derive(Clone, Copy, Debug)]
+struct InputRequest {
+    /// First number that its positions own; `None` while it rides in an opening.
+    first_number: Option<u64>,
+    /// One past the last byte it shows, the end counting as one.
+    reach: u64,
+}
+
+/// An answer to input says what follows in the stream; bytes of other answers to the same input are not mixed.
+#[derive(Clone, Copy, Debug)]
+struct InputEcho {
+    echo: u64,
+    /// Where the known output ended when it was sent.
+    known_end: u64,
+}
+
 /// One stream, as its client sees it.
 #[derive(Debug)]
-pub struct Client {}
+pub struct Client {
+    config: ClientConfig,
+    echo: Echo,
+    stream_id: u64,
+    /// The server's name for the stream, once it has answered.
+    stream: Option<u64>,
+    flow: Option<Flow>,
+    opening: Option<Opening>,
+    rtt: Rtt,
+    slow_start: SlowStart,
+    pacer: Pacer,
+    assembler: Assembler,
+    outputs: Outputs,
+    input: SendBuffer,
+    input_request: Option<InputRequest>,
+    input_echoes: VecDeque<InputEcho>,
+    /// Echo values of Hellos that were not the ones answered first.
+    stray_hellos: Vec<u64>,
+    failure: Option<Failure>,
+    /// Hints that the stream cannot go on, in a row.
+    refusals: u32,
+    now: Timestamp,
+    /// When the oldest unclaimed position arrived.
+    ready_since: Option<Timestamp>,
+    /// Last arrival, or first request after a pause.
+    active: Timestamp,
+    /// When something last showed that the server is there, or the stream had nothing outstanding.
+    progress: Timestamp,
+    /// Probe time-outs in a row.
+    backoff: u32,
+    probe: bool,
+    /// The server asked to be left alone until then.
+    pending_until: Timestamp,
+    /// Resume was refused: not before then again.
+    resume_after: Timestamp,
+    stats: Stats,
+}
 
 impl Client {
     /// Opens a stream. `seed`: 16 random bytes that no other stream has.
-    pub fn new(_config: ClientConfig, _seed: [u8; 16], _now: Timestamp) -> Self {
-        Self {}
+    pub fn new(config: ClientConfig, seed: [u8; 16], now: Timestamp) -> Self {
+        let mut input = SendBuffer::new(config.send_buffer.max(config.early_input.len()));
+        input.write(&config.early_input);
+        let hello = Opening { kind: OpeningKind::Hello, send_at: now, sent: VecDeque::new() };
+        Self {
+            echo: Echo { secret: nonce::prf(&seed, &[1]), next: 0 },
+            stream_id: nonce::prf(&seed, &[2]),
+            stream: None,
+            flow: None,
+            opening: Some(hello),
+            rtt: Rtt::default(),
+            slow_start: SlowStart::default(),
+            pacer: Pacer::new(),
+            assembler: Assembler::new(config.receive_buffer),
+            outputs: Outputs::default(),
+            input,
+            input_request: None,
+            input_echoes: VecDeque::new(),
+            stray_hellos: Vec::new(),
+            failure: None,
+            refusals: 0,
+            now,
+            ready_since: None,
+            active: now,
+            progress: now,
+            backoff: 0,
+            probe: false,
+            pending_until: Timestamp::ZERO,
+            resume_after: Timestamp::ZERO,
+            stats: Stats::default(),
+            config,
+        }
     }
 
-    /// Takes a datagram that came from the server's address.
-    pub fn handle_datagram(&mut self, _datagram: &[u8], _now: Timestamp) {}
+    /// Takes the network's word that nobody listens at the server's address (an ICMP error). A hint only: it
+    /// ends an attempt to connect when it is repeated, never a stream.
+    pub fn handle_unreachable(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        if self.flow.is_none() {
+            self.refused(Failure::Refused);
+        }
+    }
 
-    /// Takes the network's word that nobody listens at the server's address (an ICMP error). A hint only.
-    pub fn handle_unreachable(&mut self, _now: Timestamp) {}
+    fn refused(&mut self, failure: Failure) {
+        const HINTS: u32 = 3;
+        self.refusals += 1;
+        if self.refusals >= HINTS {
+            self.failure.get_or_insert(failure);
+        } else if let Some(opening) = &mut self.opening {
+            let pause = Duration::from_millis(50) * self.refusals;
+            opening.send_at = opening.send_at.min(self.now + pause);
+        }
+    }
 
     /// To be called when the time [`poll_timeout`](Self::poll_timeout) named has come. Earlier does no harm.
-    pub fn handle_timeout(&mut self, _now: Timestamp) {}
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        if self.failure.is_some() {
+            return;
+        }
+        if self.deadline().is_some_and(|deadline| deadline <= self.now) {
+            self.failure = Some(Failure::TimedOut);
+            return;
+        }
+        self.detect_losses();
+        if self.probe_at().is_some_and(|at| at <= self.now) {
+            self.probe_timeout();
+        }
+    }
 
     /// Writes the next datagram into `out`, which is cleared first; whether there is one.
-    pub fn poll_transmit(&mut self, _now: Timestamp, _out: &mut Vec<u8>) -> bool {
-        false
+    pub fn poll_transmit(&mut self, now: Timestamp, out: &mut Vec<u8>) -> bool {
+        self.now = self.now.max(now);
+        out.clear();
+        let sent = self.transmit(out);
+        if sent {
+            self.stats.sent += 1;
+            self.stats.sent_bytes += out.len() as u64;
+        }
+        sent
     }
 
     /// When the client wants to be woken; `None` when only an input can change anything.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        None
+        if self.failure.is_some() {
+            return None;
+        }
+        let step = match self.step() {
+            Step::Wait(at) => Some(at),
+            Step::Idle => None,
+            _ => Some(self.now),
+        };
+        let loss = self.flow.as_ref().and_then(|flow| flow.next_loss(self.rtt.smoothed()));
+        step.into_iter().chain(loss).chain(self.probe_at()).chain(self.deadline()).min()
     }
 
     /// Whether the server has answered.
     pub fn is_connected(&self) -> bool {
-        false
+        self.flow.is_some()
     }
 
     /// Why the stream failed, if it did.
     pub fn failure(&self) -> Option<Failure> {
-        None
+        self.failure
     }
 
     /// Whether [`read`](Self::read) has something to say: bytes, the end, or a failure.
     pub fn is_readable(&self) -> bool {
-        false
+        self.assembler.readable() > 0 || self.failure.is_some() || self.is_at_end()
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.outputs.end().is_some_and(|end| self.assembler.read_offset() >= end)
     }
 
     /// Moves received bytes into `buffer`: how many, 0 at the end of the stream (or for an empty buffer),
@@ -124,29 +319,57 @@ impl Client {
     ///
     /// # Errors
     /// [`Failure`], once all that arrived before it has been read.
-    pub fn read(&mut self, _buffer: &mut [u8]) -> Result<Option<usize>, Failure> {
-        Ok(None)
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Failure> {
+        let count = self.assembler.read(buffer);
+        if count > 0 {
+            self.outputs.delivered(self.assembler.read_offset());
+        }
+        match self.failure {
+            _ if count > 0 || buffer.is_empty() || self.is_at_end() => Ok(Some(count)),
+            Some(failure) => Err(failure),
+            None => Ok(None),
+        }
     }
 
     /// Queues bytes for the server's application: how many were taken, `None` when the buffer is full.
     ///
     /// # Errors
     /// [`WriteError`].
-    pub fn write(&mut self, _bytes: &[u8]) -> Result<Option<usize>, WriteError> {
-        Ok(None)
+    pub fn write(&mut self, bytes: &[u8]) -> Result<Option<usize>, WriteError> {
+        if let Some(failure) = self.failure {
+            return Err(failure.into());
+        }
+        if self.input.is_finished() || self.outputs.is_closed() {
+            return Err(WriteError::Closed);
+        }
+        let count = self.input.write(bytes);
+        Ok((count > 0 || bytes.is_empty()).then_some(count))
     }
 
     /// Ends the input. The output stays open.
-    pub fn shutdown(&mut self) {}
+    pub fn shutdown(&mut self) {
+        self.input.finish();
+    }
 
-    /// Whether the server's application has consumed all that was written, the end of input included.
+    /// Whether there is room for [`write`](Self::write), or it would fail.
+    pub fn is_writable(&self) -> bool {
+        !self.input.is_full() || self.failure.is_some() || self.outputs.is_closed()
+    }
+
+    /// Whether the server's application has consumed all that was written, the end of input included, or will
+    /// never take it.
     pub fn is_flushed(&self) -> bool {
-        false
+        self.input.is_flushed() || self.outputs.is_closed()
     }
 
     /// What became of the datagrams received.
     pub fn stats(&self) -> &Stats {
-        unimplemented!()
+        &self.stats
+    }
+
+    /// The congestion window in packets, and the smoothed round-trip time.
+    pub fn congestion(&self) -> (u32, Duration) {
+        (self.flow.as_ref().map_or(0, Flow::window), self.rtt.smoothed())
     }
 }
 

@@ -26,6 +26,8 @@
 //! ```
 
 mod fingerprint;
+#[cfg(test)]
+mod races;
 mod shard;
 mod table;
 #[cfg(test)]
@@ -98,7 +100,8 @@ pub trait ReplayFilter: Send + Sync {
 pub fn blocks(numbers: Range<u64>) -> impl Iterator<Item = (u64, u32)> {
     let mut next = numbers.start;
     std::iter::from_fn(move || {
-        let count = numbers.end.checked_sub(next).filter(|&left| left > 0)?.min(BLOCK_NUMBERS - next % BLOCK_NUMBERS);
+        let count =
+            numbers.end.checked_sub(next).filter(|&left| left > 0)?.min(BLOCK_NUMBERS - next % BLOCK_NUMBERS);
         let mask = (u32::MAX >> (BLOCK_NUMBERS - count)) << (next % BLOCK_NUMBERS);
         let block = next / BLOCK_NUMBERS;
         next += count;

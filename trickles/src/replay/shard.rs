@@ -66,7 +66,11 @@ struct Generation {
 
 impl Generation {
     fn new(buckets: usize, now: Timestamp) -> Self {
-        Self { table: Table::new(buckets), opened: AtomicU64::new(now.as_micros()), newest: AtomicU64::new(0) }
+        Self {
+            table: Table::new(buckets),
+            opened: AtomicU64::new(now.as_micros()),
+            newest: AtomicU64::new(0),
+        }
     }
 }
 
@@ -156,7 +160,7 @@ impl Shard {
     fn is_due(&self, word: Word, now: Timestamp) -> bool {
         let current = self.current(word);
         let opened = Timestamp::from_micros(current.opened.load(Ordering::Relaxed));
-        now.since(opened) >= self.lifetime || current.table.used() >= current.table.cells() as u64 / 5 * 3
+        now.since(opened) >= self.lifetime || current.table.used() >= current.table.cells() as u64 * 3 / 5
     }
 
     /// Makes `generation` the previous one; false if that has to wait for another thread.
@@ -176,7 +180,7 @@ impl Shard {
         recycled.table.clear();
         recycled.newest.store(0, Ordering::Relaxed);
         // A thread whose clock is ahead must not find the new generation old because this one lags.
-        let opened = now.as_micros().max(current.newest.load(Ordering::Relaxed));
+        let opened = now.as_micros().max(current.newest.load(Ordering::Relaxed).saturating_sub(1));
         recycled.opened.store(opened, Ordering::Relaxed);
         self.word.fetch_add(NEXT_ERA, Ordering::AcqRel);
         true

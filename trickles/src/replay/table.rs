@@ -73,7 +73,7 @@ impl Table {
         if mask == 0 {
             return Some(0);
         }
-        let entry = u64::from(slot.fingerprint) << 32 | u64::from(mask);
+        let entry = (u64::from(slot.fingerprint) << 32) | u64::from(mask);
         for cell in self.probe(slot) {
             let mut held = cell.load(Ordering::Acquire);
             while held == 0 || held >> 32 == u64::from(slot.fingerprint) {

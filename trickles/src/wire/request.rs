@@ -378,6 +378,19 @@ impl Claim<'_> {
         Continuation::peek(self.continuation)
     }
 
+    /// Length without input and padding, in bytes.
+    pub fn length(&self) -> usize {
+        let kind = match self.kind {
+            ClaimKind::Continue { .. } => 16,
+            ClaimKind::Recover { .. } => 20,
+            ClaimKind::Restart { .. } => 5,
+            ClaimKind::Resume { .. } => 4,
+        };
+        let exit = if self.exit.is_some() { 8 } else { 0 };
+        let runs: usize = self.runs.iter().map(|(_, wants)| 10 + 12 * wants.len()).sum();
+        HEADER + SEALED_LENGTH + kind + 2 + 1 + exit + 1 + runs + 2 + self.user_continuation.len()
+    }
+
     fn emit(&self, out: &mut Vec<u8>) {
         out.put_u8(match self.kind {
             ClaimKind::Continue { .. } => CONTINUE,

@@ -98,6 +98,7 @@ fn if_none_match() {
         (format!("\"a,b\" ,W/\"c\",{tag}"), 304),
         (format!("\"1-2-3\", \"4-5-6\"|If-None-Match: {tag}"), 304),
         ("*".to_owned(), 304),
+        ("*|If-None-Match: \"x\"".to_owned(), 304),
         ("\"*\"".to_owned(), 200),
         (tag.trim_matches('"').to_owned(), 200),
         (tag.replacen('"', "\"0", 1), 200),

@@ -11,6 +11,7 @@ fn directories() {
         assert_eq!(reply.header("Content-Type"), Some("text/html; charset=utf-8"));
     }
     assert_eq!(fixture.get("/docs/").text(), "<p>docs");
+    assert_eq!(fixture.get("/docs/.").text(), "<p>docs");
     assert_eq!(fixture.get("/docs/empty%20dir/").status, 404);
     assert_eq!(fixture.get("/data.txt/").status, 404);
     fs::create_dir(fixture.path("docs/empty dir/index.html")).unwrap();

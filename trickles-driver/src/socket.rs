@@ -1,0 +1,41 @@
+//! UDP sockets as this protocol wants them.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use socket2::SockRef;
+
+/// Takes a train for each of a thousand clients, or a window of 3000 packets for one.
+const BUFFER: usize = 4 << 20;
+
+/// A server's socket: bound to `address`, with the largest buffers up to 4 MiB that the system grants.
+///
+/// # Errors
+/// Those of the system.
+pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(address)?;
+    enlarge_buffers(&socket);
+    Ok(socket)
+}
+
+/// A client's socket: connected, so that the network's errors reach it and nobody else's datagrams do.
+pub(crate) fn connect(server: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = match server {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(server)?;
+    enlarge_buffers(&socket);
+    Ok(socket)
+}
+
+/// Best effort: small buffers lose packets in bursts, and nothing else.
+fn enlarge_buffers(socket: &UdpSocket) {
+    let socket = SockRef::from(socket);
+    for result in [socket.set_recv_buffer_size(BUFFER), socket.set_send_buffer_size(BUFFER)] {
+        if let Err(error) = result {
+            tracing::debug!(%error, "socket buffers stay as they are");
+        }
+    }
+}

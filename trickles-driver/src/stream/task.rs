@@ -1,0 +1,128 @@
+//! The task that drives a stream.
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use trickles::time::Timestamp;
+
+use super::shared::{Shared, is_unreachable, register};
+use crate::clock::Clock;
+use crate::receive::ReceiveBatch;
+use crate::runtime::{AsyncTimer, Runtime};
+
+/// Buffers filled before the client is asked what to send. Where the system coalesces packets, one or two of
+/// them hold a whole train.
+const BUFFERS: usize = 16;
+/// Turns before other tasks get theirs.
+const MAX_TURNS: usize = 8;
+/// Errors of a socket mostly concern one datagram. This many in a row concern the socket.
+const MAX_ERRORS: u32 = 100;
+
+pub(super) struct Task {
+    shared: Arc<Shared>,
+    timer: Pin<Box<dyn AsyncTimer>>,
+    receive: ReceiveBatch,
+    errors: u32,
+}
+
+impl Task {
+    pub(super) fn new(runtime: &dyn Runtime, shared: Arc<Shared>) -> Self {
+        let timer = runtime.new_timer(Clock::after(Duration::ZERO));
+        Self { shared, timer, receive: ReceiveBatch::new(BUFFERS), errors: 0 }
+    }
+
+    /// Takes in what has come, sends what results from it, and sets the timer. Breaks, with what the runtime
+    /// is to be told, when the next turn would find nothing to do.
+    fn turn(&mut self, cx: &mut Context<'_>) -> ControlFlow<Poll<()>> {
+        let Self { shared, timer, receive, errors } = self;
+        let received = receive.poll(&*shared.socket, cx);
+        let now = shared.clock.now();
+        let mut state = shared.lock();
+        if state.closed {
+            return ControlFlow::Break(Poll::Ready(()));
+        }
+        register(&mut state.driver, cx);
+
+        let mut news = received.is_ready();
+        *errors = if matches!(received, Poll::Ready(Err(_))) { *errors + 1 } else { 0 };
+        match received {
+            Poll::Ready(Ok(())) => {
+                for (datagram, _) in receive.datagrams() {
+                    state.client.handle_datagram(datagram, now);
+                }
+            }
+            Poll::Ready(Err(error)) if *errors == MAX_ERRORS => {
+                state.stopped = Some(error.kind());
+                return ControlFlow::Break(Poll::Ready(()));
+            }
+            Poll::Ready(Err(error)) if is_unreachable(&error) => state.client.handle_unreachable(now),
+            Poll::Ready(Err(error)) => tracing::debug!(%error, server = %shared.server(), "receiving failed"),
+            Poll::Pending => {}
+        }
+        if state.client.poll_timeout().is_some_and(|at| at <= now) {
+            state.client.handle_timeout(now);
+            news = true;
+        }
+
+        let blocked = state.is_blocked() && shared.socket.poll_writable(cx).is_pending();
+        let backlog = !blocked && !shared.transmit(&mut state, now);
+        let deadline = state.client.poll_timeout();
+        let expired = arm(timer.as_mut(), &mut state.armed, deadline, &shared.clock, cx);
+        let wakers = state.wakers(news);
+        drop(state);
+        wakers.wake();
+        if news || backlog || expired { ControlFlow::Continue(()) } else { ControlFlow::Break(Poll::Pending) }
+    }
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let task = self.get_mut();
+        for _ in 0..MAX_TURNS {
+            if let ControlFlow::Break(poll) = task.turn(cx) {
+                return poll;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.stopped.get_or_insert(ErrorKind::BrokenPipe);
+        let wakers = state.wakers(true);
+        drop(state);
+        wakers.wake();
+    }
+}
+
+/// Has the task woken no later than at `deadline`; whether it is to look again at once.
+///
+/// A timer that is set for an earlier time stays: deadlines move back with each packet, and setting a timer
+/// costs more than finding once in a while that it was early.
+fn arm(
+    mut timer: Pin<&mut dyn AsyncTimer>,
+    armed: &mut Timestamp,
+    deadline: Option<Timestamp>,
+    clock: &Clock,
+    cx: &mut Context<'_>,
+) -> bool {
+    if let Some((at, instant)) = deadline.filter(|at| at < armed).and_then(|at| Some((at, clock.instant(at)?))) {
+        timer.as_mut().reset(instant);
+        *armed = at;
+    }
+    let expired = *armed != Timestamp::NEVER && timer.poll(cx).is_ready();
+    if expired {
+        *armed = Timestamp::NEVER;
+    }
+    expired
+}

@@ -1,0 +1,424 @@
+//! One flow: which numbers have arrived, which are lost, which positions are claimed, and in which epoch.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::time::Duration;
+
+use super::ranges::RangeSet;
+use super::run::{Run, mask};
+use crate::continuation::{Continuation, Sealed};
+use crate::epoch::{Epoch, SlowStartExit};
+use crate::time::Timestamp;
+use crate::wire::Train;
+
+/// Floor of the reordering window: packets that leave together are handed over a scheduler tick apart.
+const MIN_REORDER: Duration = Duration::from_millis(1);
+/// Most continuations held.
+const MAX_HELD: usize = 4096;
+
+/// The continuation of a train that has arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct HeldTrain {
+    pub(crate) sealed: Box<Sealed>,
+    pub(crate) fields: Continuation,
+    pub(crate) arrived: Timestamp,
+}
+
+/// The epoch whose loss began the current one. What its flight earns is still being claimed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parent {
+    pub(crate) epoch: Epoch,
+    /// The first lost position.
+    pub(crate) lost: u64,
+    /// The round-trip time declared for the whole flight, in microseconds.
+    pub(crate) rtt: u32,
+    /// Proof of all before `lost`.
+    pub(crate) proof: u64,
+}
+
+/// Numbers that have been overtaken.
+#[derive(Clone, Debug)]
+struct Gap {
+    numbers: Range<u64>,
+    since: Timestamp,
+}
+
+/// What the arrival of a numbered packet meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// The numbers were not known.
+    pub(crate) new: bool,
+    /// Time since the claim it answers, if that is a round-trip sample.
+    pub(crate) elapsed: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Flow {
+    pub(crate) tag: u64,
+    pub(crate) epoch: Epoch,
+    pub(crate) parent: Option<Parent>,
+    /// One past the last number of the epoch before the first missing one.
+    pub(crate) prefix: u64,
+    /// XOR of the nonces from the epoch's base to there.
+    pub(crate) proof: u64,
+    /// Arrived beyond the prefix: start, end and nonce.
+    beyond: BTreeMap<u64, (u64, u64)>,
+    /// Positions whose answer is on its way or has come.
+    pub(crate) claimed: RangeSet,
+    /// In ascending order of numbers.
+    pub(crate) held: VecDeque<HeldTrain>,
+    /// In ascending order of numbers.
+    pub(crate) runs: VecDeque<Run>,
+    gaps: VecDeque<Gap>,
+    /// One past the highest number that has arrived.
+    pub(crate) highest: u64,
+    /// Numbers of the epoch that were claimed and are lost.
+    lost: RangeSet,
+    /// Reordering tolerated, in quarters of the round-trip time.
+    reorder_quarters: u32,
+    /// Share of claims that needed to be presented again, in 1/65536.
+    request_loss: u32,
+    /// Answers to positions that had been answered before: the replicas share no filter.
+    double_grants: u32,
+}
+
+impl Flow {
+    /// A flow in the epoch of a first train.
+    pub(crate) fn new(first: &Continuation) -> Self {
+        Self {
+            tag: first.flow,
+            epoch: first.epoch,
+            parent: None,
+            prefix: first.epoch.base,
+            proof: 0,
+            beyond: BTreeMap::new(),
+            claimed: RangeSet::default(),
+            held: VecDeque::new(),
+            runs: VecDeque::new(),
+            gaps: VecDeque::new(),
+            highest: first.epoch.base,
+            lost: RangeSet::default(),
+            reorder_quarters: 1,
+            request_loss: 0,
+            double_grants: 0,
+        }
+    }
+
+    /// Enters an epoch born of Restart, Resume or Refresh; what was under way is returned.
+    pub(crate) fn reborn(&mut self, first: &Continuation) -> VecDeque<Run> {
+        let old = std::mem::replace(self, Self::new(first));
+        self.reorder_quarters = old.reorder_quarters;
+        self.request_loss = old.request_loss;
+        self.double_grants = old.double_grants;
+        old.runs
+    }
+
+    /// Whether a continuation belongs to this flow's current epoch or its parent.
+    pub(crate) fn knows(&self, fields: &Continuation) -> bool {
+        let base = fields.epoch.base;
+        fields.flow == self.tag
+            && (base == self.epoch.base || self.parent.is_some_and(|parent| parent.epoch.base == base))
+    }
+
+    /// Keeps a train's continuation.
+    pub(crate) fn hold(&mut self, sealed: &Sealed, fields: Continuation, now: Timestamp) {
+        let at = self.held.partition_point(|held| held.fields.first < fields.first);
+        if self.held.get(at).is_some_and(|held| held.fields.first == fields.first) {
+            return;
+        }
+        self.held.insert(at, HeldTrain { sealed: Box::new(*sealed), fields, arrived: now });
+        if self.held.len() > MAX_HELD {
+            self.held.pop_front();
+        }
+    }
+
+    /// Forgets continuations that no claim needs any more.
+    pub(crate) fn prune_held(&mut self) {
+        let floor = match self.parent {
+            Some(parent) => parent.lost,
+            None => self.epoch.first_position(),
+        };
+        let unclaimed = self.claimed.first_gap(floor, u64::MAX).map_or(floor, |gap| gap.start);
+        let oldest_run = self.runs.iter().find(|run| !run.is_opening()).map_or(u64::MAX, |run| run.positions.start);
+        let needed = unclaimed.min(oldest_run);
+        // Keep the newest that still reaches the lowest position of interest, and all behind it.
+        while self.held.get(1).is_some_and(|next| next.fields.earned < needed && next.fields.end() <= needed) {
+            self.held.pop_front();
+        }
+    }
+
+    pub(crate) fn newest(&self) -> Option<&HeldTrain> {
+        self.held.back()
+    }
+
+    fn run_index(&self, number: u64) -> Option<usize> {
+        let at = self.runs.partition_point(|run| run.numbers.start <= number).checked_sub(1)?;
+        self.runs[at].numbers.contains(&number).then_some(at)
+    }
+
+    /// Notes a run as claimed.
+    pub(crate) fn add_run(&mut self, run: Run) {
+        self.claimed.insert(run.positions.clone());
+        let at = self.runs.partition_point(|other| other.numbers.start <= run.numbers.start);
+        self.runs.insert(at, run);
+    }
+
+    /// Takes a numbered packet. `release` is told bytes that will not come after all.
+    pub(crate) fn receive(
+        &mut self,
+        train: &Train<'_>,
+        now: Timestamp,
+        release: &mut dyn FnMut(Range<u64>),
+    ) -> Arrival {
+        let numbers = train.number..train.number + u64::from(train.span);
+        let mut arrival = Arrival { new: self.note_number(&numbers, train.nonce), elapsed: None };
+        if arrival.new {
+            self.note_gap(&numbers, now);
+            if numbers.clone().any(|number| self.lost.contains(number)) {
+                // Declared lost too early: tolerate more reordering.
+                self.reorder_quarters = (2 * self.reorder_quarters).min(4);
+                self.lost.remove(numbers.clone());
+            }
+        }
+        let Some(index) = self.run_index(numbers.start) else { return arrival };
+        let run = &mut self.runs[index];
+        if run.first.echo == train.echo && train.number == run.numbers.start {
+            arrival.elapsed = Some(now.since(run.first.at));
+        } else if run.last.echo == train.echo && train.number == run.numbers.start {
+            arrival.elapsed = Some(now.since(run.last.at));
+        }
+        match run.answered {
+            None => {
+                run.answered = Some(train.echo);
+                let missed = if run.first.echo == train.echo { 0 } else { 65536 };
+                self.request_loss = self.request_loss - self.request_loss / 32 + missed / 32;
+            }
+            Some(echo) if echo != train.echo && !arrival.new => self.double_grants += 1,
+            Some(_) => {}
+        }
+        for number in numbers.clone() {
+            run.strike(number);
+        }
+        let end = numbers.end + u64::from(train.left);
+        if !run.is_opening() && end < run.numbers.end {
+            self.hand_back(index, end, release);
+        } else if run.is_opening() {
+            run.pending &= mask(end.saturating_sub(run.numbers.start));
+        }
+        self.retire(index, release);
+        arrival
+    }
+
+    /// The server granted a run only up to number `end`: what owns the others is the client's again.
+    fn hand_back(&mut self, index: usize, end: u64, release: &mut dyn FnMut(Range<u64>)) {
+        let epoch = self.owner(&self.runs[index]);
+        let run = &mut self.runs[index];
+        let kept = run.positions.clone().find(|&position| epoch.share_start(position) >= end);
+        run.bytes(end..run.numbers.end, &mut *release);
+        if let Some(kept) = kept {
+            self.claimed.remove(kept..run.positions.end);
+            run.positions.end = kept;
+        }
+        run.pending &= mask(end - run.numbers.start);
+        run.numbers.end = end;
+    }
+
+    /// The epoch whose shares a run's positions have.
+    fn owner(&self, run: &Run) -> Epoch {
+        match self.parent {
+            Some(parent) if run.positions.start <= parent.lost => parent.epoch,
+            _ => self.epoch,
+        }
+    }
+
+    /// Takes a run out whose numbers are all settled. Bytes that should have come with them but did not are
+    /// asked for again.
+    fn retire(&mut self, index: usize, release: &mut dyn FnMut(Range<u64>)) {
+        if self.runs[index].pending == 0
+            && let Some(run) = self.runs.remove(index)
+        {
+            run.wants.into_iter().for_each(release);
+        }
+    }
+
+    /// Notes numbers as arrived; whether they are news.
+    fn note_number(&mut self, numbers: &Range<u64>, nonce: u64) -> bool {
+        if numbers.start < self.epoch.base {
+            // Of the flight only what is pending is of interest.
+            return self.run_index(numbers.start).is_some_and(|at| self.runs[at].is_pending(numbers.start));
+        }
+        if numbers.start < self.prefix || self.beyond.contains_key(&numbers.start) {
+            return false;
+        }
+        self.beyond.insert(numbers.start, (numbers.end, nonce));
+        while let Some(entry) = self.beyond.first_entry().filter(|entry| *entry.key() == self.prefix) {
+            let (end, nonce) = entry.remove();
+            self.prefix = end;
+            self.proof ^= nonce;
+        }
+        true
+    }
+
+    fn note_gap(&mut self, numbers: &Range<u64>, now: Timestamp) {
+        if numbers.start >= self.highest {
+            if numbers.start > self.highest {
+                self.gaps.push_back(Gap { numbers: self.highest..numbers.start, since: now });
+            }
+            self.highest = numbers.end;
+            return;
+        }
+        let at = self.gaps.partition_point(|gap| gap.numbers.end <= numbers.start);
+        let Some(gap) = self.gaps.get_mut(at).filter(|gap| gap.numbers.start < numbers.end) else { return };
+        let behind = Gap { numbers: numbers.end..gap.numbers.end, since: gap.since };
+        gap.numbers.end = numbers.start.max(gap.numbers.start);
+        if gap.numbers.is_empty() {
+            self.gaps.remove(at);
+        }
+        if !behind.numbers.is_empty() {
+            let at = self.gaps.partition_point(|gap| gap.numbers.start < behind.numbers.start);
+            self.gaps.insert(at, behind);
+        }
+    }
+
+    fn reorder_window(&self, smoothed: Duration) -> Duration {
+        (smoothed / 4 * self.reorder_quarters).max(MIN_REORDER)
+    }
+
+    /// When the next number is to be declared lost.
+    pub(crate) fn next_loss(&self, smoothed: Duration) -> Option<Timestamp> {
+        let gap = self.gaps.iter().map(|gap| gap.since + self.reorder_window(smoothed)).min();
+        let spent = self.runs.iter().filter_map(|run| run.spent).map(|at| at + smoothed).min();
+        gap.into_iter().chain(spent).min()
+    }
+
+    /// Declares lost what was overtaken too long ago, and what the server says it answered long ago.
+    pub(crate) fn detect_losses(
+        &mut self,
+        smoothed: Duration,
+        now: Timestamp,
+        release: &mut dyn FnMut(Range<u64>),
+    ) {
+        let window = self.reorder_window(smoothed);
+        let mut expired = Vec::new();
+        self.gaps.retain(|gap| {
+            let is_expired = gap.since + window <= now;
+            if is_expired {
+                expired.push(gap.numbers.clone());
+            }
+            !is_expired
+        });
+        for run in &self.runs {
+            if run.spent.is_some_and(|at| at + smoothed <= now) {
+                expired.extend(run.pending_numbers().map(|number| number..number + 1));
+            }
+        }
+        for range in expired {
+            self.lose(range, release);
+        }
+    }
+
+    /// Declares the pending ones among `numbers` lost.
+    pub(crate) fn lose(&mut self, numbers: Range<u64>, release: &mut dyn FnMut(Range<u64>)) {
+        let mut at = self.runs.partition_point(|run| run.numbers.end <= numbers.start);
+        while at < self.runs.len() && self.runs[at].numbers.start < numbers.end {
+            let run = &mut self.runs[at];
+            for number in run.numbers.start.max(numbers.start)..run.numbers.end.min(numbers.end) {
+                if run.strike(number) {
+                    run.bytes(number..number + 1, &mut *release);
+                    if number >= self.epoch.base {
+                        self.lost.insert(number..number + 1);
+                    }
+                }
+            }
+            let before = self.runs.len();
+            self.retire(at, release);
+            if self.runs.len() == before {
+                at += 1;
+            }
+        }
+    }
+
+    /// Declares lost what is missing of trains that have begun to arrive: nothing has come for a while.
+    pub(crate) fn lose_stragglers(&mut self, release: &mut dyn FnMut(Range<u64>)) {
+        let stragglers: Vec<u64> = self
+            .runs
+            .iter()
+            .filter(|run| run.answered.is_some())
+            .flat_map(Run::pending_numbers)
+            .collect();
+        for number in stragglers {
+            self.lose(number..number + 1, release);
+        }
+    }
+
+    /// Enters the next epoch if the first missing number is lost and every position before it is claimed:
+    /// proportional rate reduction begins.
+    pub(crate) fn recover(&mut self, rtt: u32) -> bool {
+        let lost = self.prefix;
+        if !self.lost.contains(lost) || self.claimed.first_gap(self.epoch.base, lost).is_some() {
+            return false;
+        }
+        let Some(next) = self.epoch.recover(lost, rtt) else { return false };
+        self.parent = Some(Parent { epoch: self.epoch, lost, rtt, proof: self.proof });
+        self.epoch = next;
+        self.prefix = next.base;
+        self.proof = 0;
+        self.beyond.clear();
+        self.lost.clear();
+        self.claimed.insert(lost..lost + 1);
+        true
+    }
+
+    /// The declared exit of the epoch a continuation belongs to.
+    pub(crate) fn exit_of(&self, fields: &Continuation) -> Option<SlowStartExit> {
+        match self.parent {
+            Some(parent) if parent.epoch.base == fields.epoch.base => parent.epoch.exit,
+            _ => self.epoch.exit,
+        }
+    }
+
+    /// Takes back runs the server has not granted.
+    pub(crate) fn take_back(&mut self, which: impl Fn(&Run) -> bool) -> Vec<Run> {
+        let (back, kept): (Vec<Run>, Vec<Run>) = self.runs.drain(..).partition(which);
+        self.runs = kept.into();
+        for run in &back {
+            self.claimed.remove(run.positions.clone());
+        }
+        back
+    }
+
+    /// Declares the end of slow start: all positions claimed from here on grow by congestion avoidance.
+    pub(crate) fn exit_slow_start(&mut self, rtt: u32) {
+        let claimed = self.claimed.end().unwrap_or(0).max(self.epoch.base) - self.epoch.base;
+        let Ok(position) = u32::try_from(claimed) else { return };
+        let exit = SlowStartExit { position, rtt };
+        if self.epoch.exit.is_none() && self.epoch.admits(exit) {
+            self.epoch.exit = Some(exit);
+        }
+    }
+
+    /// Whether the epoch is still in its slow start.
+    pub(crate) fn in_slow_start(&self) -> bool {
+        let claimed = self.claimed.end().unwrap_or(0).max(self.epoch.base) - self.epoch.base;
+        self.epoch.exit.is_none() && u64::from(self.epoch.growth.window0) + claimed < u64::from(self.epoch.growth.ssthresh)
+    }
+
+    /// The congestion window as far as positions are claimed, in packets.
+    pub(crate) fn window(&self) -> u32 {
+        self.epoch.window(self.claimed.end().unwrap_or(0).saturating_sub(self.epoch.base))
+    }
+
+    /// Packets that are on their way as far as is known.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.runs.iter().map(|run| u64::from(run.pending.count_ones())).sum()
+    }
+
+    /// How many claims carry a run besides its own, so that a lost request goes unnoticed.
+    pub(crate) fn depth(&self) -> u32 {
+        const LOSS_AT_DEPTH: [(u32, u32); 4] = [(1300, 2), (3500, 3), (6500, 4), (11_000, 5)];
+        match self.double_grants {
+            0..4 => LOSS_AT_DEPTH.iter().find(|(loss, _)| self.request_loss < *loss).map_or(6, |&(_, depth)| depth),
+            _ => 0,
+        }
+    }
+}

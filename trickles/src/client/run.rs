@@ -1,0 +1,89 @@
+//! Runs of claimed positions that await their numbers.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+
+use crate::time::Timestamp;
+use crate::wire::{Cursor, MAX_WANTS, room};
+
+/// When and under which echo value a run was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) echo: u64,
+    pub(crate) at: Timestamp,
+}
+
+/// Claimed positions, the numbers they own, and the bytes wanted under these.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    /// Empty for the run of an opening, which earns its numbers by none.
+    pub(crate) positions: Range<u64>,
+    /// At most 64.
+    pub(crate) numbers: Range<u64>,
+    /// One bit for each number that has neither arrived nor been declared lost.
+    pub(crate) pending: u64,
+    pub(crate) wants: ArrayVec<Range<u64>, MAX_WANTS>,
+    /// The user continuation the wants refer to.
+    pub(crate) user_continuation: Arc<[u8]>,
+    pub(crate) packet_size: u16,
+    /// Whether the claim carried input: it is presented again only with that.
+    pub(crate) input: bool,
+    pub(crate) first: Sent,
+    pub(crate) last: Sent,
+    /// How many claims carried it.
+    pub(crate) presented: u32,
+    /// The echo value of the answer, once some of it has arrived.
+    pub(crate) answered: Option<u64>,
+    /// When the server said that it was answered before.
+    pub(crate) spent: Option<Timestamp>,
+}
+
+impl Run {
+    fn bit(&self, number: u64) -> u64 {
+        1 << (number - self.numbers.start)
+    }
+
+    pub(crate) fn is_pending(&self, number: u64) -> bool {
+        self.numbers.contains(&number) && self.pending & self.bit(number) != 0
+    }
+
+    /// Strikes `number` off; whether it was pending.
+    pub(crate) fn strike(&mut self, number: u64) -> bool {
+        let pending = self.is_pending(number);
+        if pending {
+            self.pending &= !self.bit(number);
+        }
+        pending
+    }
+
+    pub(crate) fn is_opening(&self) -> bool {
+        self.positions.is_empty()
+    }
+
+    /// The numbers still pending.
+    pub(crate) fn pending_numbers(&self) -> impl Iterator<Item = u64> + use<> {
+        let (start, pending) = (self.numbers.start, self.pending);
+        (0..64).filter(move |bit| pending >> bit & 1 == 1).map(move |bit| start + bit)
+    }
+
+    /// The bytes laid out for the numbers in `which`, by the rule the server follows too.
+    pub(crate) fn bytes(&self, which: Range<u64>, mut each: impl FnMut(Range<u64>)) {
+        let mut cursor = Cursor::new(&self.wants);
+        for number in self.numbers.clone() {
+            let sealed = self.is_opening() || number + 1 == self.numbers.end;
+            let wanted = which.contains(&number);
+            cursor.fill(room(self.packet_size, sealed), |piece| {
+                if wanted {
+                    each(piece);
+                }
+            });
+        }
+    }
+}
+
+/// A mask with the lowest `count` bits set.
+pub(crate) fn mask(count: u64) -> u64 {
+    if count >= 64 { u64::MAX } else { (1 << count) - 1 }
+}

@@ -1,0 +1,429 @@
+//! What is sent: which request is due, and how it is put together.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+
+use super::receive::release;
+use super::run::{Run, Sent, mask};
+use super::{Client, InputEcho, InputRequest, Opening, OpeningKind, OpeningSent};
+use crate::epoch::{INITIAL_WINDOW, RESTART_WINDOW};
+use crate::time::Timestamp;
+use crate::wire::{
+    self, Claim, ClaimKind, DATA_OVERHEAD, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_TRAIN, MAX_WANTS, MIN_CLAIM,
+    Request, Runs, room,
+};
+
+/// Claims that are due within this time leave together: timers are not more punctual.
+const TIMER_GRANULARITY: Duration = Duration::from_millis(1);
+/// A train is at most as long as the path carries in this time.
+const TRAIN_TIME: Duration = Duration::from_millis(1);
+/// Input answers that are remembered.
+const INPUT_ECHOES: usize = 16;
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing, until something arrives or the application acts.
+    Idle,
+    Wait(Timestamp),
+    Open,
+    Probe,
+    /// Open a new epoch after a pause.
+    Resume,
+    /// Nothing can be claimed: start again.
+    Restart,
+    /// Claim positions for about this many numbers, with input or without.
+    Claim { numbers: u64, input: bool },
+}
+
+/// The wants of the runs of one claim under construction.
+struct Wants<'a> {
+    client: &'a mut Client,
+    user_continuation: Arc<[u8]>,
+    /// The output the user continuation regenerates.
+    covers: Range<u64>,
+    /// Where to go on beyond the known output.
+    unknown: Option<u64>,
+}
+
+impl Client {
+    /// Decides what is due.
+    pub(super) fn step(&self) -> Step {
+        if self.failure.is_some() || self.is_complete() {
+            return Step::Idle;
+        }
+        if let Some(opening) = &self.opening {
+            return if opening.send_at <= self.now { Step::Open } else { Step::Wait(opening.send_at) };
+        }
+        let Some(flow) = &self.flow else { return Step::Idle };
+        if self.probe && flow.probe().is_some() {
+            return Step::Probe;
+        }
+        let input = self.input.has_pending() && self.input_request.is_none() && self.outputs.newest().is_some()
+            && !self.outputs.is_closed();
+        let room = room(self.config.packet_size, false) as u64;
+        let from = self.assembler.read_offset();
+        let wanted = self.outputs.wanted(from, self.assembler.limit(), MAX_TRAIN * room);
+        if !input && wanted == 0 {
+            return Step::Idle;
+        }
+        if !input && self.pending_until > self.now {
+            return Step::Wait(self.pending_until);
+        }
+        let target = self.train_target();
+        let needed = wanted.div_ceil(room);
+        let numbers = if input { u64::from(INITIAL_WINDOW).max(needed.min(target)) } else { needed.min(target) };
+        let Some(selection) = flow.select(numbers) else {
+            return if flow.runs.is_empty() { Step::Restart } else { Step::Idle };
+        };
+        if flow.runs.is_empty()
+            && self.now.since(self.active) > self.rto()
+            && self.now >= self.resume_after
+        {
+            return Step::Resume;
+        }
+        if let Some(limit) = self.slow_start.flight_limit()
+            && flow.in_flight() + selection.numbers > limit
+            && !flow.runs.is_empty()
+        {
+            return Step::Idle;
+        }
+        if self.pacer.next() > self.now + TIMER_GRANULARITY {
+            return Step::Wait(self.pacer.next());
+        }
+        let complete = input || selection.numbers >= numbers.min(needed.max(1)) || flow.runs.is_empty();
+        let patience = (self.rtt.smoothed() / 8).min(TRAIN_TIME);
+        let since = self.ready_since.unwrap_or(Timestamp::ZERO);
+        if !complete && since + patience > self.now {
+            return Step::Wait(since + patience);
+        }
+        Step::Claim { numbers, input }
+    }
+
+    /// How many numbers a train should have: bigger ones starve small queues.
+    fn train_target(&self) -> u64 {
+        let Some(flow) = &self.flow else { return 1 };
+        let window = u64::from(flow.window());
+        let smoothed = self.rtt.smoothed().as_micros().max(1) as u64;
+        let paced = window * TRAIN_TIME.as_micros() as u64 / smoothed;
+        (window / 8).min(MAX_TRAIN).min(paced).max(1)
+    }
+
+    /// Writes the request that is due; whether there was one.
+    pub(super) fn transmit(&mut self, out: &mut Vec<u8>) -> bool {
+        loop {
+            match self.step() {
+                Step::Idle | Step::Wait(_) => return false,
+                Step::Open => return self.send_opening(out),
+                Step::Resume => {
+                    let kind = OpeningKind::Resume;
+                    self.opening = Some(Opening { kind, send_at: self.now, sent: Default::default() });
+                }
+                Step::Restart => self.restart(),
+                Step::Probe => {
+                    self.probe = false;
+                    return self.send_probe(out);
+                }
+                Step::Claim { numbers, input } => return self.send_claim(numbers, input, out),
+            }
+        }
+    }
+
+    /// How many bytes of input a request holds besides `overhead` bytes.
+    fn input_room(&self, overhead: usize) -> usize {
+        usize::from(self.config.packet_size).saturating_sub(overhead)
+    }
+
+    fn send_opening(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(mut opening) = self.opening.take() else { return false };
+        let echo = self.echo.fresh();
+        if let OpeningKind::Restart { attempt } = &mut opening.kind {
+            let allowed = (0..opening.sent.len() as u8).take_while(|&next| self.restart_at(next + 1) <= self.now);
+            *attempt = allowed.count() as u8;
+        }
+        // One that is repeated asks for the same bytes: whichever is answered.
+        for range in opening.sent.iter().flat_map(|sent| sent.wants.iter().cloned()) {
+            release(&mut self.outputs, &self.assembler, range);
+        }
+        let sent = match opening.kind {
+            OpeningKind::Hello => self.emit_hello(echo, out),
+            kind => self.emit_reopening(kind, echo, out),
+        };
+        let Some(sent) = sent else {
+            self.opening = None;
+            return false;
+        };
+        if opening.sent.is_empty() {
+            self.active = self.now;
+            if self.flow.as_ref().is_none_or(|flow| flow.runs.is_empty()) {
+                self.progress = self.now;
+            }
+        }
+        opening.sent.push_back(sent);
+        opening.send_at = self.reopen_at(opening.kind, opening.sent.len() - 1);
+        if opening.sent.len() > 32 {
+            opening.sent.pop_front();
+        }
+        self.opening = Some(opening);
+        true
+    }
+
+    fn emit_hello(&mut self, echo: u64, out: &mut Vec<u8>) -> Option<OpeningSent> {
+        let service = &self.config.service[..self.config.service.len().min(255)];
+        let mut bytes = Vec::new();
+        let fin = self.input.front(self.input_room(HELLO_OVERHEAD + service.len()), &mut bytes);
+        let input = Input { offset: 0, bytes: &bytes, fin };
+        let hello = Hello {
+            echo,
+            curve: self.config.curve,
+            packet_size: self.config.packet_size,
+            stream_id: self.stream_id,
+            service,
+            input,
+        };
+        Request::Hello(hello).emit(usize::from(self.config.packet_size), out);
+        let with_input = fin || !bytes.is_empty();
+        if with_input {
+            self.input_request = Some(InputRequest { first_number: None, reach: bytes.len() as u64 + u64::from(fin) });
+        }
+        self.note_input_echo(echo, 0);
+        let sent = Sent { echo, at: self.now };
+        Some(OpeningSent { sent, wants: ArrayVec::new(), user_continuation: Arc::new([]), input: with_input })
+    }
+
+    fn note_input_echo(&mut self, echo: u64, known_end: u64) {
+        if self.input_echoes.len() >= INPUT_ECHOES {
+            self.input_echoes.pop_front();
+        }
+        self.input_echoes.push_back(InputEcho { echo, known_end });
+    }
+
+    /// Whether a request may carry input now, as part of an opening that is repeated too.
+    fn input_due(&self) -> bool {
+        let free = self.input_request.is_none_or(|request| request.first_number.is_none());
+        self.input.has_pending() && free && !self.outputs.is_closed()
+    }
+
+    fn emit_reopening(&mut self, kind: OpeningKind, echo: u64, out: &mut Vec<u8>) -> Option<OpeningSent> {
+        let (sealed, fields) = self.flow.as_ref()?.newest().map(|newest| (newest.sealed.clone(), newest.fields))?;
+        let exit = self.flow.as_ref()?.exit_of(&fields);
+        let rtt = self.rtt.declared();
+        let (kind, packets) = match kind {
+            OpeningKind::Restart { attempt } => (ClaimKind::Restart { attempt, rtt }, RESTART_WINDOW),
+            _ => (ClaimKind::Resume { rtt }, INITIAL_WINDOW),
+        };
+        let input = self.input_due();
+        let mut wants = Wants::new(self, input)?;
+        let ranges = wants.fill(u64::from(packets), true);
+        let user_continuation = wants.user_continuation.clone();
+        let mut runs = Runs::default();
+        runs.push(wire::Run { first: 0, count: packets as u8 }, &ranges);
+        self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, None, 0, out);
+        let sent = Sent { echo, at: self.now };
+        Some(OpeningSent { sent, wants: ranges, user_continuation, input })
+    }
+
+    fn send_probe(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some((selection, indices)) = self.flow.as_ref().and_then(super::Flow::probe) else { return false };
+        let (sealed, kind) = (selection.train.sealed.clone(), selection.kind);
+        let fields = selection.train.fields;
+        let Some(flow) = &mut self.flow else { return false };
+        let echo = self.echo.fresh();
+        let mut runs = Runs::default();
+        let mut input = None;
+        let mut user_continuation: Arc<[u8]> = Arc::new([]);
+        for &index in &indices {
+            let run = &mut flow.runs[index];
+            let count = (run.positions.end - run.positions.start) as u8;
+            if !runs.push(wire::Run { first: run.positions.start, count }, &run.wants) {
+                break;
+            }
+            run.last = Sent { echo, at: self.now };
+            run.presented += 1;
+            user_continuation = run.user_continuation.clone();
+            if run.input {
+                input = Some(run.numbers.start);
+            }
+        }
+        let exit = flow.exit_of(&fields);
+        self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input.is_some(), input, 0, out);
+        true
+    }
+
+    fn send_claim(&mut self, numbers: u64, input: bool, out: &mut Vec<u8>) -> bool {
+        let Some(flow) = &self.flow else { return false };
+        let Some(selection) = flow.select(numbers) else { return false };
+        let (sealed, kind, fields) = (selection.train.sealed.clone(), selection.kind, selection.train.fields);
+        let selected = selection.runs.clone();
+        let exit = flow.exit_of(&fields);
+        let was_idle = flow.runs.is_empty();
+        let epoch = flow.epoch;
+        let Some(mut wants) = Wants::new(self, input) else { return false };
+        let user_continuation = wants.user_continuation.clone();
+        let mut fresh = ArrayVec::<Run, MAX_RUNS>::new();
+        let sent = Sent { echo: 0, at: wants.client.now };
+        for (index, positions) in selected.iter().enumerate() {
+            let owned = epoch.share(positions);
+            let count = owned.end - owned.start;
+            let ranges = wants.fill(count, false);
+            // Without anything to ask for, positions stay the client's; input needs one.
+            if ranges.is_empty() && !(input && index == 0) {
+                break;
+            }
+            fresh.push(Run {
+                positions: positions.clone(),
+                numbers: owned,
+                pending: mask(count),
+                wants: ranges,
+                user_continuation: user_continuation.clone(),
+                packet_size: wants.client.config.packet_size,
+                input: input && index == 0,
+                first: sent,
+                last: sent,
+                presented: 1,
+                answered: None,
+                spent: None,
+            });
+        }
+        if fresh.is_empty() {
+            return false;
+        }
+        let claimed: u64 = fresh.iter().map(|run| run.numbers.end - run.numbers.start).sum();
+        let echo = self.echo.fresh();
+        let sent = Sent { echo, at: self.now };
+        let mut runs = Runs::default();
+        let Some(flow) = &mut self.flow else { return false };
+        let wants_left = MAX_WANTS - fresh.iter().map(|run| run.wants.len()).sum::<usize>();
+        let repeats = match flow.select(numbers) {
+            Some(selection) if selected.len() == fresh.len() => flow.repeats(&selection, &user_continuation),
+            _ => ArrayVec::new(),
+        };
+        for index in repeats {
+            let run = &mut flow.runs[index];
+            let count = (run.positions.end - run.positions.start) as u8;
+            let spare = runs.wants_left() + wants_left >= MAX_WANTS + run.wants.len();
+            if spare && runs.push(wire::Run { first: run.positions.start, count }, &run.wants) {
+                run.last = sent;
+                run.presented += 1;
+            }
+        }
+        for run in &mut fresh {
+            let count = (run.positions.end - run.positions.start) as u8;
+            runs.push(wire::Run { first: run.positions.start, count }, &run.wants);
+            (run.first, run.last) = (sent, sent);
+        }
+        let first_number = fresh[0].numbers.start;
+        let positions: u64 = fresh.iter().map(|run| run.positions.end - run.positions.start).sum();
+        fresh.into_iter().for_each(|run| flow.add_run(run));
+        let window = u64::from(flow.window().max(1));
+        let gain = if flow.in_slow_start() { 2 } else { 1 };
+        let interval = self.rtt.smoothed() / u32::try_from(window * 5 / 4 * gain).unwrap_or(u32::MAX).max(1);
+        self.pacer.claimed(claimed, interval, TIMER_GRANULARITY, self.now);
+        self.ready_since = None;
+        if was_idle {
+            self.active = self.now;
+            self.progress = self.now;
+            self.backoff = 0;
+        }
+        // A small train earns small answers, unless the request is as large as a third of what it asks for.
+        let earned = 2 * fields.bytes_per_number() * positions as usize;
+        let asked = claimed as usize * usize::from(self.config.packet_size);
+        let padding = if earned >= asked { 0 } else { asked.div_ceil(3).min(self.config.packet_size.into()) };
+        let at = input.then_some(first_number);
+        self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, at, padding, out);
+        true
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of a claim, once each")]
+    fn emit_claim(
+        &mut self,
+        echo: u64,
+        sealed: &crate::continuation::Sealed,
+        kind: ClaimKind,
+        exit: Option<crate::epoch::SlowStartExit>,
+        runs: Runs,
+        user_continuation: &[u8],
+        input: bool,
+        first_number: Option<u64>,
+        padding: usize,
+        out: &mut Vec<u8>,
+    ) {
+        let mut claim = Claim {
+            echo,
+            continuation: sealed,
+            kind,
+            exit,
+            packet_size: self.config.packet_size,
+            runs,
+            user_continuation,
+            input: None,
+        };
+        let mut bytes = Vec::new();
+        if input {
+            let offset = self.input.offset();
+            let fin = self.input.front(self.input_room(claim.length() + 10), &mut bytes);
+            let reach = offset + bytes.len() as u64 + u64::from(fin);
+            self.input_request = Some(InputRequest { first_number, reach });
+            claim.input = Some(Input { offset, bytes: &bytes, fin });
+            self.note_input_echo(echo, self.outputs.known_end());
+        }
+        Request::Claim(claim).emit(MIN_CLAIM.max(padding), out);
+    }
+}
+
+impl<'a> Wants<'a> {
+    /// For input the newest user continuation is presented, otherwise the one of the lowest wanted bytes.
+    fn new(client: &'a mut Client, input: bool) -> Option<Self> {
+        let from = client.assembler.read_offset();
+        let known_end = client.outputs.known_end();
+        let held = if input {
+            client.outputs.newest()
+        } else {
+            client.outputs.next_want(from, client.assembler.limit()).map(|(_, held)| held)
+        };
+        let held = held.or(client.outputs.newest())?;
+        let (user_continuation, covers) = (held.sealed.clone(), held.output.clone());
+        Some(Self { client, user_continuation, covers, unknown: input.then_some(known_end) })
+    }
+
+    /// The ranges to ask for under `numbers` numbers; they count as asked for from here on.
+    fn fill(&mut self, numbers: u64, sealed_each: bool) -> ArrayVec<Range<u64>, MAX_WANTS> {
+        let mut ranges = ArrayVec::<Range<u64>, MAX_WANTS>::new();
+        for number in 0..numbers {
+            let mut left = room(self.client.config.packet_size, sealed_each || number + 1 == numbers);
+            while left > DATA_OVERHEAD {
+                let Some(want) = self.next((left - DATA_OVERHEAD) as u64) else { return ranges };
+                left -= DATA_OVERHEAD + (want.end - want.start) as usize;
+                let full = ranges.len() >= MAX_WANTS / 2;
+                match ranges.last_mut() {
+                    Some(last) if last.end == want.start => last.end = want.end,
+                    _ if full => return ranges,
+                    _ => ranges.push(want.clone()),
+                }
+                self.client.outputs.cover(want);
+            }
+        }
+        ranges
+    }
+
+    /// The next bytes to ask for, at most `most`.
+    fn next(&mut self, most: u64) -> Option<Range<u64>> {
+        let client = &self.client;
+        let (from, limit) = (client.assembler.read_offset(), client.assembler.limit());
+        if let Some((want, held)) = client.outputs.next_want(from, limit)
+            && Arc::ptr_eq(&held.sealed, &self.user_continuation)
+        {
+            return Some(want.start..want.end.min(want.start + most));
+        }
+        // Behind the known output comes what the answer to the input says.
+        let start = self.unknown.filter(|_| self.covers.end <= client.outputs.known_end())?;
+        let end = limit.min(start + most);
+        (start < end).then(|| {
+            self.unknown = Some(end);
+            start..end
+        })
+    }
+}
