@@ -1,2 +1,7 @@
-//! Program.
-fn main() {}
+//! The `trickles` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trickles_cli::run()
+}

@@ -11,6 +11,8 @@
 
 mod clock;
 mod error;
+#[cfg(test)]
+mod fake;
 mod receive;
 mod runtime;
 mod send;

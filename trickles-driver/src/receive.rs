@@ -31,7 +31,8 @@ impl ReceiveBatch {
         self.filled = 0;
         let buffers = self.meta.len();
         let mut rest = self.bytes.chunks_exact_mut(BUFFER_SIZE);
-        let mut slices: [_; BATCH_SIZE] = array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
+        let mut slices: [_; BATCH_SIZE] =
+            array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
         self.filled = ready!(socket.poll_recv(cx, &mut slices[..buffers], &mut self.meta))?;
         Poll::Ready(Ok(()))
     }
@@ -45,3 +46,6 @@ impl ReceiveBatch {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

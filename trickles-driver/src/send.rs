@@ -108,3 +108,6 @@ impl Sender {
         self.socket.poll_writable(cx).map(|result| result.is_ok())
     }
 }
+
+#[cfg(test)]
+mod tests;

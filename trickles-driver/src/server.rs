@@ -165,7 +165,10 @@ impl EventServer {
 
 impl fmt::Debug for EventServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventServer").field("socket", &self.socket).field("stats", self.stats()).finish_non_exhaustive()
+        f.debug_struct("EventServer")
+            .field("socket", &self.socket)
+            .field("stats", self.stats())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,1 +1,16 @@
-//! Tokio.
+//! Trickles for tokio: streams over UDP whose servers keep no state about their clients.
+//!
+//! A client has a [`TricklesStream`], which is read and written like a TCP stream. A [`Server`] answers every
+//! datagram on its own, with the help of an [`Application`](trickles::server::Application) that can produce
+//! any part of its output again: it may be restarted at any time, and replaced by any server that holds the
+//! same keys, while its clients go on.
+
+mod runtime;
+mod server;
+mod stream;
+
+pub use server::Server;
+pub use stream::TricklesStream;
+/// The protocol, with the configuration of both sides and what an application implements.
+pub use trickles;
+pub use trickles_driver::replay_filter;

@@ -152,3 +152,22 @@ impl Drop for ByteStream {
         self.shared.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::Ipv4Addr;
+    use std::task::Waker;
+
+    use super::*;
+    use crate::fake::FakeRuntime;
+
+    #[test]
+    fn nobody_waits_for_a_task_that_is_gone() {
+        let server = (Ipv4Addr::LOCALHOST, 9).into();
+        let stream = ByteStream::open(&FakeRuntime, server, ClientConfig::default()).unwrap();
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(Err(error)) = stream.poll_read(&mut cx, &mut [0]) else { panic!("it waits") };
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
+}

@@ -154,7 +154,9 @@ impl State {
     /// Without the task nobody would end the wait.
     fn pending<T>(&self) -> Poll<io::Result<T>> {
         match self.stopped {
-            Some(kind) => Poll::Ready(Err(io::Error::new(kind, "the task that drives this stream has ended"))),
+            Some(kind) => {
+                Poll::Ready(Err(io::Error::new(kind, "the task that drives this stream has ended")))
+            }
             None => Poll::Pending,
         }
     }
@@ -170,7 +172,10 @@ impl State {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("server", &self.server).field("socket", &self.socket).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("server", &self.server)
+            .field("socket", &self.socket)
+            .finish_non_exhaustive()
     }
 }
 

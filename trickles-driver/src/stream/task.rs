@@ -15,9 +15,10 @@ use crate::clock::Clock;
 use crate::receive::ReceiveBatch;
 use crate::runtime::{AsyncTimer, Runtime};
 
-/// Buffers filled before the client is asked what to send. Where the system coalesces packets, one or two of
-/// them hold a whole train.
+/// Buffers filled by one system call. Where the system coalesces packets, one or two hold a whole train.
 const BUFFERS: usize = 16;
+/// Datagrams taken in before the client is asked what to send: about a train.
+const ANSWERED_TOGETHER: usize = 64;
 /// Turns before other tasks get theirs.
 const MAX_TURNS: usize = 8;
 /// Errors of a socket mostly concern one datagram. This many in a row concern the socket.
@@ -37,8 +38,8 @@ impl Task {
     }
 
     /// Takes in what has come, sends what results from it, and sets the timer. Breaks, with what the runtime
-    /// is to be told, when the next turn would find nothing to do.
-    fn turn(&mut self, cx: &mut Context<'_>) -> ControlFlow<Poll<()>> {
+    /// is to be told, when the next turn would find nothing to do. `last`: whether there is no next one soon.
+    fn turn(&mut self, last: bool, cx: &mut Context<'_>) -> ControlFlow<Poll<()>> {
         let Self { shared, timer, receive, errors } = self;
         let received = receive.poll(&*shared.socket, cx);
         let now = shared.clock.now();
@@ -48,12 +49,16 @@ impl Task {
         }
         register(&mut state.driver, cx);
 
-        let mut news = received.is_ready();
+        let drained = received.is_pending();
+        let mut news = !drained;
         *errors = if matches!(received, Poll::Ready(Err(_))) { *errors + 1 } else { 0 };
         match received {
             Poll::Ready(Ok(())) => {
-                for (datagram, _) in receive.datagrams() {
+                for (index, (datagram, _)) in receive.datagrams().enumerate() {
                     state.client.handle_datagram(datagram, now);
+                    if index % ANSWERED_TOGETHER == ANSWERED_TOGETHER - 1 {
+                        shared.transmit(&mut state, now);
+                    }
                 }
             }
             Poll::Ready(Err(error)) if *errors == MAX_ERRORS => {
@@ -64,7 +69,8 @@ impl Task {
             Poll::Ready(Err(error)) => tracing::debug!(%error, server = %shared.server(), "receiving failed"),
             Poll::Pending => {}
         }
-        if state.client.poll_timeout().is_some_and(|at| at <= now) {
+        // What is still to be received may be what the timer is about.
+        if (drained || last) && state.client.poll_timeout().is_some_and(|at| at <= now) {
             state.client.handle_timeout(now);
             news = true;
         }
@@ -85,8 +91,8 @@ impl Future for Task {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = self.get_mut();
-        for _ in 0..MAX_TURNS {
-            if let ControlFlow::Break(poll) = task.turn(cx) {
+        for left in (0..MAX_TURNS).rev() {
+            if let ControlFlow::Break(poll) = task.turn(left == 0, cx) {
                 return poll;
             }
         }
@@ -116,7 +122,9 @@ fn arm(
     clock: &Clock,
     cx: &mut Context<'_>,
 ) -> bool {
-    if let Some((at, instant)) = deadline.filter(|at| at < armed).and_then(|at| Some((at, clock.instant(at)?))) {
+    if let Some((at, instant)) =
+        deadline.filter(|at| at < armed).and_then(|at| Some((at, clock.instant(at)?)))
+    {
         timer.as_mut().reset(instant);
         *armed = at;
     }

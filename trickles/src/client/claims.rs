@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 
 use super::flow::{Flow, HeldTrain};
 use super::run::Run;
-use crate::epoch::Epoch;
+use crate::epoch::{Epoch, adopts};
 use crate::wire::{ClaimKind, MAX_EMIT, MAX_GRANT, MAX_RUNS, MAX_TRAIN};
 
 /// Numbers a probe asks for again at most: gently, the path may be in trouble.
@@ -23,8 +23,9 @@ pub(crate) struct Selection<'f> {
     pub(crate) runs: ArrayVec<Range<u64>, MAX_RUNS>,
     /// How many numbers they own.
     pub(crate) numbers: u64,
-    /// Adopted positions that the claim may hold besides these.
-    adoptable: u64,
+    /// In a flight: positions of the presented train, and numbers owned by adopted ones.
+    own: u64,
+    adopted: u64,
 }
 
 impl Flow {
@@ -38,17 +39,20 @@ impl Flow {
     fn select_flight(&self, numbers: u64) -> Option<Selection<'_>> {
         let parent = self.parent?;
         let first = parent.lost + 1;
-        self.held.iter().filter(|held| held.fields.epoch.base == parent.epoch.base).find_map(|train| {
+        let unclaimed = self.claimed.first_gap(first, self.epoch.base)?.start;
+        let from = self.held.partition_point(|held| held.fields.end() <= unclaimed);
+        let flight = self.held.range(from..).take_while(|held| held.fields.epoch.base == parent.epoch.base);
+        flight.into_iter().find_map(|train| {
             let trained = train.fields.first.max(first)..train.fields.end().min(self.epoch.base);
             let own = self.claimed.first_gap(trained.start, trained.end)?;
             let own = cut(&self.epoch, own, numbers);
-            let mut adoptable = 2 * (own.end - own.start);
             let lowest = first.max(train.fields.earned + 1);
-            let mut runs = self.adopt(lowest..own.start, &mut adoptable);
+            let (mut runs, adopted) = self.adopt(lowest..own.start, own.end - own.start);
+            let own_count = own.end - own.start;
             runs.push(own);
             let numbers = self.count(&runs);
             let kind = ClaimKind::Recover { lost: parent.lost, rtt: parent.rtt, proof: parent.proof };
-            (numbers > 0).then_some(Selection { train, kind, runs, numbers, adoptable })
+            (numbers > 0).then_some(Selection { train, kind, runs, numbers, own: own_count, adopted })
         })
     }
 
@@ -60,39 +64,54 @@ impl Flow {
         let mut runs = ArrayVec::new();
         if self.epoch.flight > 0 && own.start < shared_end && self.has_unclaimed_flight() {
             own.end = own.end.min(shared_end);
-            let mut adoptable = 2 * (own.end - own.start);
-            runs = self.adopt(self.epoch.first_position()..self.epoch.base, &mut adoptable);
+            (runs, _) = self.adopt(self.epoch.first_position()..self.epoch.base, own.end - own.start);
         }
         let train = self.present(runs.first().unwrap_or(&own).start, own.start).or_else(|| {
             runs.clear();
             self.present(own.start, own.start)
         })?;
-        own.end = own.end.min(train.fields.end() + MAX_TRAIN);
+        let limit = train.fields.end() + MAX_TRAIN;
+        if own.end > limit {
+            own.end = limit;
+            runs.clear();
+        }
         runs.push(own);
         let numbers = self.count(&runs);
         let kind = ClaimKind::Continue { proven: self.prefix, proof: self.proof };
-        Some(Selection { train, kind, runs, numbers, adoptable: 0 })
+        Some(Selection { train, kind, runs, numbers, own: 0, adopted: 0 })
     }
 
-    fn has_unclaimed_flight(&self) -> bool {
+    /// Whether a loss left positions that are yet to be claimed or adopted.
+    pub(crate) fn has_unclaimed_flight(&self) -> bool {
         self.claimed.first_gap(self.epoch.first_position(), self.epoch.base).is_some()
     }
 
-    /// Unclaimed positions of `range` that own numbers, within `budget`, lowest first.
-    fn adopt(&self, range: Range<u64>, budget: &mut u64) -> ArrayVec<Range<u64>, MAX_RUNS> {
-        let mut adopted = ArrayVec::new();
+    /// Unclaimed positions of `range` that a claim of `own` positions may adopt, lowest first, and how many
+    /// numbers they own.
+    fn adopt(&self, range: Range<u64>, own: u64) -> (ArrayVec<Range<u64>, MAX_RUNS>, u64) {
+        const MAX_ADOPTED_RUNS: usize = 3;
+        let (mut runs, mut numbers, mut positions) = (ArrayVec::new(), 0, 0);
         for gap in self.claimed.gaps(range.start..range.end.max(range.start)) {
-            let end = gap.end.min(gap.start + (*budget).min(MAX_TRAIN));
-            let run = gap.start..end;
-            if run.is_empty() || adopted.len() >= 3 {
+            let mut end = gap.start;
+            let mut owned = 0;
+            while end < gap.end.min(gap.start + MAX_TRAIN) && positions + (end - gap.start) + own < MAX_GRANT {
+                let more = self.epoch.share(&(gap.start..end + 1));
+                if !adopts(own, numbers + (more.end - more.start)) {
+                    break;
+                }
+                owned = more.end - more.start;
+                end += 1;
+            }
+            if owned > 0 {
+                numbers += owned;
+                positions += end - gap.start;
+                runs.push(gap.start..end);
+            }
+            if end < gap.end || runs.len() >= MAX_ADOPTED_RUNS {
                 break;
             }
-            if !self.epoch.share(&run).is_empty() {
-                *budget -= run.end - run.start;
-                adopted.push(run);
-            }
         }
-        adopted
+        (runs, numbers)
     }
 
     fn count(&self, runs: &[Range<u64>]) -> u64 {
@@ -120,7 +139,7 @@ impl Flow {
         let Some(lowest) = selection.runs.first().map(|run| run.start) else { return repeats };
         let mut positions: u64 = selection.runs.iter().map(|run| run.end - run.start).sum();
         let mut numbers = selection.numbers;
-        let mut adoptable = selection.adoptable;
+        let mut adopted = selection.adopted;
         let floor = selection.train.fields.epoch.base.max(selection.train.fields.earned + 1);
         for (index, run) in self.runs.iter().enumerate().rev() {
             let room = repeats.len() + selection.runs.len() < MAX_RUNS && (repeats.len() as u32) < depth;
@@ -139,10 +158,10 @@ impl Flow {
             if let ClaimKind::Recover { lost, .. } = selection.kind
                 && run.positions.start > lost
             {
-                if adoptable < count {
+                if !adopts(selection.own, adopted + owned) {
                     continue;
                 }
-                adoptable -= count;
+                adopted += owned;
             }
             positions += count;
             numbers += owned;
@@ -175,7 +194,7 @@ impl Flow {
             }
             indices.push(index);
         }
-        let selection = Selection { train, kind, runs: ArrayVec::new(), numbers: 0, adoptable: 0 };
+        let selection = Selection { train, kind, runs: ArrayVec::new(), numbers: 0, own: 0, adopted: 0 };
         (!indices.is_empty()).then_some((selection, indices))
     }
 
@@ -200,11 +219,12 @@ impl Flow {
         let kind = ClaimKind::Recover { lost: parent.lost, rtt: parent.rtt, proof: parent.proof };
         let train = self.held.iter().find(|held| {
             let fields = &held.fields;
-            let own = (run.positions.end.saturating_sub(fields.first.max(run.positions.start))) * 3;
+            let own_start = fields.first.max(run.positions.start);
+            let before = self.epoch.share(&(run.positions.start..own_start));
             fields.epoch.base == parent.epoch.base
                 && fields.earned < run.positions.start
                 && (fields.first..fields.end()).contains(&last)
-                && own >= run.positions.end - run.positions.start
+                && adopts(run.positions.end - own_start, before.end - before.start)
         })?;
         Some((train, kind, run.positions.end))
     }

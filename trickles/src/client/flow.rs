@@ -106,6 +106,7 @@ impl Flow {
 
     /// Enters an epoch born of Restart, Resume or Refresh; what was under way is returned.
     pub(crate) fn reborn(&mut self, first: &Continuation) -> VecDeque<Run> {
+        eprintln!("REBORN window0 {} ssthresh {}", first.epoch.growth.window0, first.epoch.growth.ssthresh);
         let old = std::mem::replace(self, Self::new(first));
         self.reorder_quarters = old.reorder_quarters;
         self.request_loss = old.request_loss;
@@ -132,8 +133,12 @@ impl Flow {
         }
     }
 
-    /// Forgets continuations that no claim needs any more.
-    pub(crate) fn prune_held(&mut self) {
+    /// Forgets the parent epoch and the continuations that no claim needs any more.
+    pub(crate) fn prune(&mut self) {
+        let settled = self.runs.front().is_none_or(|run| run.positions.start >= self.epoch.base);
+        if self.parent.is_some() && settled && !self.has_unclaimed_flight() {
+            self.parent = None;
+        }
         let floor = match self.parent {
             Some(parent) => parent.lost,
             None => self.epoch.first_position(),
@@ -157,10 +162,18 @@ impl Flow {
     }
 
     /// Notes a run as claimed.
-    pub(crate) fn add_run(&mut self, run: Run) {
+    pub(crate) fn add_run(&mut self, run: Run, smoothed: Duration) {
         self.claimed.insert(run.positions.clone());
-        let at = self.runs.partition_point(|other| other.numbers.start <= run.numbers.start);
-        self.runs.insert(at, run);
+        if run.numbers.start < self.highest {
+            // Numbers that others overtook before anybody asked for them: they are late only a round trip on.
+            let overtaken = run.numbers.start..run.numbers.end.min(self.highest);
+            self.close_gap(&overtaken);
+            self.open_gap(overtaken, run.first.at + smoothed);
+        }
+        if run.pending != 0 {
+            let at = self.runs.partition_point(|other| other.numbers.start <= run.numbers.start);
+            self.runs.insert(at, run);
+        }
     }
 
     /// Takes a numbered packet. `release` is told bytes that will not come after all.
@@ -267,16 +280,29 @@ impl Flow {
             self.highest = numbers.end;
             return;
         }
-        let at = self.gaps.partition_point(|gap| gap.numbers.end <= numbers.start);
-        let Some(gap) = self.gaps.get_mut(at).filter(|gap| gap.numbers.start < numbers.end) else { return };
-        let behind = Gap { numbers: numbers.end..gap.numbers.end, since: gap.since };
-        gap.numbers.end = numbers.start.max(gap.numbers.start);
-        if gap.numbers.is_empty() {
-            self.gaps.remove(at);
+        self.close_gap(numbers);
+    }
+
+    fn open_gap(&mut self, numbers: Range<u64>, since: Timestamp) {
+        if !numbers.is_empty() {
+            let at = self.gaps.partition_point(|gap| gap.numbers.start < numbers.start);
+            self.gaps.insert(at, Gap { numbers, since });
         }
-        if !behind.numbers.is_empty() {
-            let at = self.gaps.partition_point(|gap| gap.numbers.start < behind.numbers.start);
-            self.gaps.insert(at, behind);
+    }
+
+    /// Takes `numbers` out of the gaps.
+    fn close_gap(&mut self, numbers: &Range<u64>) {
+        let mut at = self.gaps.partition_point(|gap| gap.numbers.end <= numbers.start);
+        while let Some(gap) = self.gaps.get_mut(at).filter(|gap| gap.numbers.start < numbers.end) {
+            let behind = numbers.end..gap.numbers.end.max(numbers.end);
+            let since = gap.since;
+            gap.numbers.end = numbers.start.max(gap.numbers.start);
+            if gap.numbers.is_empty() {
+                self.gaps.remove(at);
+            } else {
+                at += 1;
+            }
+            self.open_gap(behind, since);
         }
     }
 
@@ -299,7 +325,7 @@ impl Flow {
         release: &mut dyn FnMut(Range<u64>),
     ) {
         let window = self.reorder_window(smoothed);
-        let mut expired = Vec::new();
+        let mut expired: Vec<Range<u64>> = Vec::new();
         self.gaps.retain(|gap| {
             let is_expired = gap.since + window <= now;
             if is_expired {
@@ -307,6 +333,19 @@ impl Flow {
             }
             !is_expired
         });
+        // What overtook a number may have been claimed before it: then it is not late yet.
+        for range in std::mem::take(&mut expired) {
+            let from = self.runs.partition_point(|run| run.numbers.end <= range.start);
+            let to = self.runs.partition_point(|run| run.numbers.start < range.end).max(from);
+            for at in from..to {
+                let run = &self.runs[at];
+                let numbers = run.numbers.start.max(range.start)..run.numbers.end.min(range.end);
+                match run.first.at + smoothed {
+                    due if due > now => self.open_gap(numbers, due),
+                    _ => expired.push(numbers),
+                }
+            }
+        }
         for run in &self.runs {
             if run.spent.is_some_and(|at| at + smoothed <= now) {
                 expired.extend(run.pending_numbers().map(|number| number..number + 1));
@@ -325,6 +364,9 @@ impl Flow {
             for number in run.numbers.start.max(numbers.start)..run.numbers.end.min(numbers.end) {
                 if run.strike(number) {
                     run.bytes(number..number + 1, &mut *release);
+                    if self.parent.is_some() && number >= self.epoch.base && self.lost.iter().count() < 3 {
+                        eprintln!("LOSE {} positions {}..{} numbers {}..{} sent {:?} presented {} answered {} pending {:b} highest {}", number - self.epoch.base, run.positions.start as i64 - self.epoch.base as i64, run.positions.end as i64 - self.epoch.base as i64, run.numbers.start - self.epoch.base, run.numbers.end-self.epoch.base, run.first.at, run.presented, run.answered.is_some(), run.pending, self.highest - self.epoch.base);
+                    }
                     if number >= self.epoch.base {
                         self.lost.insert(number..number + 1);
                     }
@@ -359,6 +401,8 @@ impl Flow {
             return false;
         }
         let Some(next) = self.epoch.recover(lost, rtt) else { return false };
+        eprintln!("held {:?}", self.held.iter().map(|h| (h.fields.epoch.base == self.epoch.base, h.fields.first as i64 - self.epoch.base as i64, h.fields.count, h.arrived)).collect::<Vec<_>>());
+        eprintln!("RECOVER lost {} of epoch {} window {} -> w' {} rtt {} exit {:?} beyond {} runs {}", lost - self.epoch.base, self.epoch.base, self.epoch.window(lost - self.epoch.base), next.growth.window0, rtt, self.epoch.exit, self.beyond.len(), self.runs.len());
         self.parent = Some(Parent { epoch: self.epoch, lost, rtt, proof: self.proof });
         self.epoch = next;
         self.prefix = next.base;

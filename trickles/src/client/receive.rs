@@ -132,7 +132,7 @@ impl Client {
         if !flow.in_slow_start() {
             self.slow_start = SlowStart::default();
         }
-        flow.prune_held();
+        flow.prune();
     }
 
     /// Enters the epoch of a continuation if it answers an opening, or is a Refresh.
@@ -177,7 +177,7 @@ impl Client {
                 request.first_number = Some(base);
             }
             sent.wants.iter().cloned().for_each(|range| self.outputs.cover(range));
-            flow.add_run(Run {
+            let opened = Run {
                 positions: base..base,
                 pending: mask(numbers.end - numbers.start),
                 numbers,
@@ -190,7 +190,8 @@ impl Client {
                 presented: 1,
                 answered: None,
                 spent: None,
-            });
+            };
+            flow.add_run(opened, self.rtt.smoothed());
         }
     }
 
@@ -315,6 +316,7 @@ impl Client {
     /// Nothing has come for a while: ask again for what was not answered, once; then start again.
     pub(super) fn probe_timeout(&mut self) {
         self.backoff += 1;
+        eprintln!("PTO {} at {:?} runs {} flight {}", self.backoff, self.now, self.flow.as_ref().map_or(0, |f| f.runs.len()), self.flow.as_ref().map_or(0, |f| f.in_flight()));
         let Some(flow) = &mut self.flow else { return };
         let (outputs, assembler) = (&mut self.outputs, &self.assembler);
         flow.lose_stragglers(&mut |range| release(outputs, assembler, range));

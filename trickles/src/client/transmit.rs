@@ -265,12 +265,14 @@ impl Client {
         let user_continuation = wants.user_continuation.clone();
         let mut fresh = ArrayVec::<Run, MAX_RUNS>::new();
         let sent = Sent { echo: 0, at: wants.client.now };
+        // The last run is the claim's evidence: it is there even if there is nothing to ask for under it.
+        let mut evidence = None;
         for (index, positions) in selected.iter().enumerate() {
             let owned = epoch.share(positions);
             let count = owned.end - owned.start;
             let ranges = wants.fill(count, false);
-            // Without anything to ask for, positions stay the client's; input needs one.
-            if ranges.is_empty() && !(input && index == 0) {
+            if ranges.is_empty() && count > 0 && !(input && index == 0) {
+                evidence = selected.last().cloned();
                 break;
             }
             fresh.push(Run {
@@ -298,7 +300,7 @@ impl Client {
         let Some(flow) = &mut self.flow else { return false };
         let wants_left = MAX_WANTS - fresh.iter().map(|run| run.wants.len()).sum::<usize>();
         let repeats = match flow.select(numbers) {
-            Some(selection) if selected.len() == fresh.len() => flow.repeats(&selection, &user_continuation),
+            Some(selection) => flow.repeats(&selection, &user_continuation),
             _ => ArrayVec::new(),
         };
         for index in repeats {
@@ -315,12 +317,22 @@ impl Client {
             runs.push(wire::Run { first: run.positions.start, count }, &run.wants);
             (run.first, run.last) = (sent, sent);
         }
+        if let Some(positions) = evidence {
+            let count = (positions.end - positions.start) as u8;
+            runs.push(wire::Run { first: positions.start, count }, &[]);
+        }
         let first_number = fresh[0].numbers.start;
         let positions: u64 = fresh.iter().map(|run| run.positions.end - run.positions.start).sum();
-        fresh.into_iter().for_each(|run| flow.add_run(run));
+        fresh.into_iter().for_each(|run| flow.add_run(run, self.rtt.smoothed()));
         let window = u64::from(flow.window().max(1));
-        let gain = if flow.in_slow_start() { 2 } else { 1 };
-        let interval = self.rtt.smoothed() / u32::try_from(window * 5 / 4 * gain).unwrap_or(u32::MAX).max(1);
+        // Fast enough never to hold the window back; in recovery no faster than it.
+        let quarters = match (flow.in_slow_start(), flow.has_unclaimed_flight()) {
+            (true, _) => 8,
+            (false, true) => 4,
+            (false, false) => 5,
+        };
+        let rate = u32::try_from(window * quarters / 4).unwrap_or(u32::MAX).max(1);
+        let interval = self.rtt.smoothed() / rate;
         self.pacer.claimed(claimed, interval, TIMER_GRANULARITY, self.now);
         self.ready_since = None;
         if was_idle {

@@ -125,8 +125,16 @@ impl Epoch {
         let lost = lost.checked_sub(self.base).filter(|&lost| lost < MAX_POSITION)?;
         let window = self.window(lost);
         let base = self.base.checked_add(self.allowed(lost)).filter(|&base| base < MAX_NUMBER)?;
-        let growth = curve::curve(self.curve).after_loss(&self.ruling(lost), window, rtt);
+        let growth = curve::curve(self.curve).after_loss(&self.ruling(lost), self.sent_window(lost), rtt);
         Some(Self { curve: self.curve, base, growth, flight: window.saturating_sub(1), exit: None })
+    }
+
+    /// The window that was in flight when the number at position `at` left: what the path could not hold. In
+    /// slow start it has doubled by the time the loss is seen.
+    fn sent_window(&self, at: u64) -> u32 {
+        let window0 = self.growth.window0;
+        let window = self.window(at);
+        if u64::from(window) == u64::from(window0) + at { window0.max(window.div_ceil(2)) } else { window }
     }
 
     /// The epoch a Restart opens at `now`, presented at the position `acked` relative to `base`.
@@ -163,6 +171,12 @@ impl Epoch {
             _ => self.growth,
         }
     }
+}
+
+/// Whether a claim of `own` positions may adopt lost ones that own `numbers`: enough for the numbers of an
+/// epoch to spread from one claim to the next however much of a flight was lost, and no burst.
+pub fn adopts(own: u64, numbers: u64) -> bool {
+    numbers <= (own + own / 2).max(2)
 }
 
 #[cfg(test)]

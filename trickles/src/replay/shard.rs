@@ -1,27 +1,26 @@
 //! Two alternating generations, and the protocol by which threads pass from one to the next.
 //!
-//! One word, changed by read-modify-write only, holds the *era* and how many calls are *pinned* to each
-//! generation. Its modifications are totally ordered and each sees all that went before, so every step below
-//! is "before" or "after" a rotation and no further ordering is needed.
+//! One word, changed by read-modify-write only, holds the number of the current generation and how many calls
+//! are *pinned* to it and to the one before. Its modifications are totally ordered and each sees all that
+//! went before, so every step below is "before" or "after" a rotation and no further ordering is needed.
 //!
-//! Era `2g` is generation `g` with generation `g - 1` still remembered; in era `2g + 1` that one is forgotten
-//! and its table is cleared to become generation `g + 1`.
-//!
-//! A grant pins the current generation, drops the positions set in the previous one, sets the rest in the
+//! A grant pins the current generation, leaves out the positions set in the previous one, sets the rest in the
 //! current one, and unpins. If unpinning shows the same generation, what it newly set is granted. Otherwise it
 //! repeats, with only what it newly set, in the generation that now decides.
 //!
+//! A rotation declares generation `g - 1` forgotten, clears its table and makes that generation `g + 1`.
+//!
 //! *At most one grant.* Two grants in one generation: a cell's bit is set once. In `g` and `g + 1`: the first
-//! unpinned before `g + 1` began and the second pinned after, so it saw the bit, unless `g` was declared
-//! forgotten. Further apart: `g` was declared forgotten before `g + 2` began. The bits a repeating call
-//! does not hold against itself are those it newly set in the generation just before, which nobody else
-//! can have set there.
+//! unpinned before `g + 1` began and the second pinned after, so it saw the bit, or a cell cleared since, and
+//! with that the declaration that `g` is forgotten. Further apart: `g` was declared forgotten before `g + 2`
+//! began. The bits a repeating call does not hold against itself are those it newly set in the generation
+//! just before, which nobody else can have set there.
 //!
 //! *At least one grant.* Of those who set a bit first in some generation, take the latest. Were it not granted
 //! there, it would repeat in a later one, where it can only be stopped by a bit set in a later one still.
 //!
-//! *Clearing meets no writer.* Calls write only to the table of the generation they are pinned to, and
-//! generation `g - 1` is not forgotten while any call is pinned to it. New ones pin `g`.
+//! *Clearing meets no writer.* Calls write only to the table of the generation they are pinned to, and no
+//! rotation begins while any is pinned to the previous one. New ones pin the current one.
 
 use std::time::Duration;
 
@@ -29,20 +28,16 @@ use super::sync::{AtomicU64, Mutex, Ordering, yield_now};
 use super::table::{Slot, Table};
 use crate::time::Timestamp;
 
-/// The word: 32 bits of era above 16 bits of pins for odd generations and 16 for even ones.
+/// 32 bits of generation above 16 bits of pins for odd generations and 16 for even ones.
 #[derive(Clone, Copy)]
 struct Word(u64);
 
-const NEXT_ERA: u64 = 1 << 32;
+const NEXT_GENERATION: u64 = 1 << 32;
 
 impl Word {
-    /// Wraps after 2^31 rotations, far beyond any call that could still compare it.
+    /// Wraps after 2^32 rotations, far beyond any call that could still compare it.
     fn generation(self) -> u32 {
-        (self.0 >> 33) as u32
-    }
-
-    fn previous_forgotten(self) -> bool {
-        self.0 & NEXT_ERA != 0
+        (self.0 >> 32) as u32
     }
 
     /// What one pin of the current generation adds to the word.
@@ -112,10 +107,7 @@ impl Shard {
     pub(super) fn granted(&self, slot: Slot) -> u32 {
         loop {
             let word = self.load();
-            let mut granted = self.current(word).table.get(slot);
-            if !word.previous_forgotten() {
-                granted |= self.previous(word).table.get(slot);
-            }
+            let granted = self.current(word).table.get(slot) | self.previous(word).table.get(slot);
             if self.load().generation() == word.generation() {
                 return granted;
             }
@@ -128,7 +120,7 @@ impl Shard {
         let mut own = None;
         loop {
             let word = self.pin();
-            if own != Some(word.generation().wrapping_sub(1)) && !word.previous_forgotten() {
+            if own != Some(word.generation().wrapping_sub(1)) {
                 wanted &= !self.previous(word).table.get(slot);
             }
             let current = self.current(word);
@@ -175,14 +167,12 @@ impl Shard {
         }
         let (current, recycled) = (self.current(word), self.previous(word));
         self.forgotten.fetch_max(recycled.newest.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.word.fetch_add(NEXT_ERA, Ordering::AcqRel);
-
         recycled.table.clear();
         recycled.newest.store(0, Ordering::Relaxed);
         // A thread whose clock is ahead must not find the new generation old because this one lags.
         let opened = now.as_micros().max(current.newest.load(Ordering::Relaxed).saturating_sub(1));
         recycled.opened.store(opened, Ordering::Relaxed);
-        self.word.fetch_add(NEXT_ERA, Ordering::AcqRel);
+        self.word.fetch_add(NEXT_GENERATION, Ordering::AcqRel);
         true
     }
 

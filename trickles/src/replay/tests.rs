@@ -138,7 +138,7 @@ fn a_zero_fingerprint_is_not_an_empty_cell() {
 /// Generations are told apart by what they forget: block 0 was granted in the first.
 fn fill_until_forgotten(filter: &FingerprintFilter) -> (u64, u64) {
     assert_eq!(filter.grant(0, 0, 0, u32::MAX, at(1)), u32::MAX);
-    for block in 1.. {
+    for block in 1..filter.memory() as u64 {
         assert_eq!(filter.grant(0, 0, block, u32::MAX, at(1)), u32::MAX, "refused at block {block}");
         assert_eq!(filter.granted(0, 0, block), u32::MAX);
         if filter.horizon(0, at(1)) != Duration::MAX {

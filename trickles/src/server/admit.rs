@@ -2,12 +2,13 @@
 //! before the authentication tag has been verified, and nothing is marked before there is an answer.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::time::Duration;
 
 use super::minisocket::Plan;
 use super::{Event, Minisocket, Outbox, Server};
 use crate::continuation::{BODY_LENGTH, Continuation, Sealed};
-use crate::epoch::{Epoch, INITIAL_WINDOW, RTT_BOUNDS, SlowStartExit};
+use crate::epoch::{Epoch, INITIAL_WINDOW, MAX_POSITION, RTT_BOUNDS, SlowStartExit, adopts};
 use crate::key_ring::Purpose;
 use crate::nonce;
 use crate::stats::Discard;
@@ -406,19 +407,17 @@ fn half_exceeds(rtt: u32, skewed_age: Duration) -> bool {
 fn check_continue(claim: &Claim<'_>, continuation: &Continuation, proven: u64) -> Result<(), Refusal> {
     let epoch = &continuation.epoch;
     let span = claim.runs.span();
-    let adopted = count(claim, |position| position < epoch.base);
-    let own = claim.runs.positions() - adopted;
+    let own = count(claim, |position| position >= epoch.base);
+    let adopted = owned(claim, epoch, epoch.first_position()..epoch.base);
     let sane = claim.is_bounded()
         && span.start > continuation.earned
         && span.start >= epoch.first_position()
         && span.end <= continuation.end() + MAX_TRAIN
         && span.end <= proven
-        && span.end > epoch.base
-        && proven - epoch.base < crate::epoch::MAX_POSITION;
-    // The flight's tail is adopted by claims for the numbers it shares, at most twice as much as they claim.
-    let within = adopted == 0
-        || (adopted <= 2 * own && span.end - epoch.base <= u64::from(epoch.growth.window0));
-    if sane && within { Ok(()) } else { Err(Discard::Field.into()) }
+        && proven - epoch.base < MAX_POSITION;
+    // What is left of the flight is adopted by claims for the numbers it shares.
+    let sharing = span.start >= epoch.base || span.end - epoch.base <= u64::from(epoch.growth.window0);
+    if own > 0 && sane && sharing && adopts(own, adopted) { Ok(()) } else { Err(Discard::Field.into()) }
 }
 
 fn check_recover(
@@ -430,18 +429,27 @@ fn check_recover(
     let span = claim.runs.span();
     // Ending inside the presented train is the evidence that the flight got that far.
     let own_start = continuation.first.max(lost + 1);
-    let adopted = count(claim, |position| lost < position && position < own_start);
     let own = count(claim, |position| position >= own_start);
+    let adopted = owned(claim, next, lost + 1..own_start);
     let sane = claim.is_bounded()
         && span.start > continuation.earned
         && span.start >= continuation.epoch.base
         && span.end <= continuation.end().min(next.base)
-        && count(claim, |position| position == lost) == 0
-        && own > 0
-        && adopted <= 2 * own;
-    if sane { Ok(()) } else { Err(Discard::Field.into()) }
+        && count(claim, |position| position == lost) == 0;
+    if own > 0 && sane && adopts(own, adopted) { Ok(()) } else { Err(Discard::Field.into()) }
 }
 
+/// How many claimed positions there are of some kind.
 fn count(claim: &Claim<'_>, which: impl Fn(u64) -> bool) -> u64 {
     claim.runs.iter().flat_map(|(run, _)| run.positions()).filter(|&position| which(position)).count() as u64
+}
+
+/// How many numbers the claimed ones among `positions` own.
+fn owned(claim: &Claim<'_>, epoch: &Epoch, positions: Range<u64>) -> u64 {
+    let within = |run: Run| {
+        let run = run.positions();
+        run.start.max(positions.start)..run.end.min(positions.end)
+    };
+    let shares = claim.runs.iter().map(|(run, _)| within(run)).filter(|part| !part.is_empty());
+    shares.map(|part| epoch.share(&part)).map(|share| share.end - share.start).sum()
 }

@@ -14,12 +14,7 @@ fn ids_round_trip_and_strangers_are_refused() {
     }
     assert_eq!((0..=u8::MAX).filter_map(CurveId::from_u8).count(), CURVES.len());
     assert_eq!((u8::from(CurveId::default()), u8::from(CurveId::Reno)), (1, 2));
-}
-
-#[test]
-fn ids_name_their_curves() {
-    assert_eq!(curve(CurveId::Cubic).reduced(10), 7);
-    assert_eq!(curve(CurveId::Reno).reduced(10), 5);
+    assert_eq!(CURVES.map(|id| curve(id).reduced(10)), [7, 5]);
 }
 
 #[test]
@@ -33,7 +28,8 @@ fn reductions_round_down_and_keep_two_packets() {
 }
 
 #[test]
-fn a_loss_sets_the_plateau_at_the_window_it_met() {
+fn a_loss_starts_at_the_reduced_window_and_sets_the_plateau_at_the_window_it_met() {
+    assert_eq!(Reno.after_loss(&Growth::first(10), 101, 7), cubic(50, 101, 0, 7));
     let growth = Cubic.after_loss(&Growth::first(10), 100, 40_000);
     // K = cbrt(30 / 0.4) = 4.2172 s.
     assert_eq!(growth, cubic(70, 100, 4217, 40_000));
@@ -54,18 +50,12 @@ fn fast_convergence_lowers_the_plateau_below_the_previous_one() {
 }
 
 #[test]
-fn reno_halves() {
-    let growth = Reno.after_loss(&Growth::first(10), 101, 7);
-    assert_eq!((growth.window0, growth.ssthresh, growth.k, growth.rtt), (50, 50, 0, 7));
-}
-
-#[test]
 fn a_timeout_restarts_from_two_packets_towards_the_reduced_window() {
     for (id, ssthresh) in [(CurveId::Cubic, 70), (CurveId::Reno, 50)] {
         let previous = curve(id).after_loss(&Growth::first(10), 200, 1);
         let growth = curve(id).after_timeout(&previous, 100, 40_000);
         assert_eq!(growth, Growth { window0: 2, ssthresh, w_max: 100, k: 0, rtt: 40_000 });
-        assert_eq!(curve(id).window(&growth, 68.min(u64::from(ssthresh) - 2)), ssthresh);
+        assert_eq!(curve(id).window(&growth, u64::from(ssthresh) - 2), ssthresh);
     }
 }
 
@@ -101,18 +91,18 @@ fn resuming_keeps_the_plateau() {
     assert_eq!(Cubic.resumed(&above, 10, 50_000).k, 4216);
     assert_eq!(Cubic.resumed(&lost, 100, 50_000).k, 0);
     assert_eq!(Cubic.resumed(&Growth::first(10), 9, 1), Growth { rtt: 1, ..Growth::first(9) });
-    let restarted = Cubic.after_timeout(&lost, 100, 40_000);
-    assert_eq!(Cubic.resumed(&restarted, 10, 1).k, 0);
+    for (window0, ssthresh) in [(2, 70), (9, 2)] {
+        let without = Growth { window0, ssthresh, w_max: 100, k: 0, rtt: 1 };
+        assert_eq!(Cubic.resumed(&without, 3, 1).k, 0);
+    }
     assert_eq!(Reno.resumed(&lost, 10, 50_000), below);
 }
 
 #[test]
 fn a_round_trip_beyond_the_cap_counts_as_the_cap() {
-    let at = |rtt, acked| Cubic.window(&cubic(700, 1000, 9085, rtt), acked);
-    for acked in [1000, 10_000, 100_000] {
-        assert_eq!(at(MAX_RTT, acked), at(u32::MAX, acked));
-        assert!(at(MAX_RTT / 2, acked) < at(MAX_RTT, acked));
-    }
+    let at = |rtt| Cubic.window(&cubic(700, 1000, 9085, rtt), 10_000);
+    assert_eq!(at(MAX_RTT), at(u32::MAX));
+    assert!(at(MAX_RTT / 2) < at(MAX_RTT));
 }
 
 /// Replicas agree to the bit: these values were computed once and hold on every platform and at every
@@ -218,7 +208,7 @@ fn additive_increase_follows_the_per_ack_algorithm() {
 }
 
 #[test]
-fn early_crossings_are_where_the_estimate_meets_the_cubic() {
+fn the_estimate_leads_between_its_crossings_with_the_cubic() {
     let avoidance = CubicAvoidance::new(&cubic(140, 200, 5313, 50_000));
     let (overtaken, resumes) = avoidance.friendly_stretch().unwrap();
     let bend = (avoidance.prior - 140.0) * 0.05 / ALPHA;
@@ -229,6 +219,35 @@ fn early_crossings_are_where_the_estimate_meets_the_cubic() {
     }
     assert!(overtaken < resumes);
     assert!(CubicAvoidance::new(&cubic(7000, 10_000, 19_574, 50_000)).friendly_stretch().is_none());
+}
+
+#[test]
+fn stretches_meet_without_a_step_back() {
+    // Rounding takes the square root past `prior` here.
+    let friendly = Friendly::new(5_708.901_628_129_651, 8_191.598_443_580_284);
+    assert!(friendly.window(friendly.bend.next_down()) <= friendly.prior);
+    for (window, rtt) in (1..2000).map(|n| (2 + n % 300, 1 + n * n % 70_000)) {
+        let avoidance = CubicAvoidance::new(&Cubic.after_loss(&Growth::first(10), window, rtt));
+        let CubicAvoidance { start, prior, k, rtt, cubic } = &avoidance;
+        let Some((overtaken, resumes)) = avoidance.friendly_stretch() else { continue };
+        let friendly = Friendly::new(cubic.window(overtaken).max(*start), *prior);
+        let lead = (cubic.area(overtaken) - cubic.area(-k)) / rtt;
+        for seam in [lead, lead + friendly.bend, lead + friendly.acked(cubic.window(resumes))] {
+            for acked in [seam.floor() - 1.0, seam.floor()].map(|acked| acked.max(0.0)) {
+                assert!(avoidance.window(acked) <= avoidance.window(acked + 1.0), "{window}, {rtt}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_clock_is_exact_at_its_ticks() {
+    for (n, start) in (0..20_000).map(|n| (n, f64::from(1 + n * n % 5000))) {
+        let cubic = CubicFunction { w_max: 1.4 * start };
+        let tick = f64::from(n * 1001) * CubicFunction::TICK;
+        assert_eq!(cubic.tick_at_area(cubic.area(tick)), tick);
+        assert_eq!(cubic.tick_at_area(cubic.area(tick).next_down()), tick - CubicFunction::TICK);
+    }
 }
 
 fn packets() -> impl Strategy<Value = u32> {
@@ -298,7 +317,7 @@ fn assert_invariant(id: CurveId, growth: &Growth, positions: &[u64], windows: &[
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn windows_grow_by_at_most_one_packet_per_packet(

@@ -1,0 +1,102 @@
+//! `trickles serve`.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tokio::sync::oneshot;
+use trickles::server::ServerConfig;
+use trickles_tokio::Server;
+
+use crate::file_service::FileService;
+use crate::interrupt::Interrupt;
+use crate::key_file;
+use crate::server_process::LISTENING_ON;
+use crate::site::Site;
+
+const EXAMPLES: &str = "\
+Examples:
+  trickles serve .                               serve the current directory to everybody
+  trickles serve ~/files --listen 127.0.0.1:0    to this machine only, on any free port
+  trickles serve /srv --listen '[::]:4433'       over IPv6 and, where the system allows it, IPv4
+  trickles serve /srv --key-file /etc/trickles/keys
+                                                 as one of several servers of the same files
+
+The first line on standard output is `listening on ADDRESS`.
+
+Exit codes: 0 ended by SIGINT, SIGTERM or SIGHUP, 1 error, 2 wrong usage";
+
+/// Serve the files in a directory.
+///
+/// The server keeps nothing about its clients: kill it and start it again, and running downloads go on.
+/// Nothing outside of the directory can be reached. Traffic is authenticated, but not encrypted.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Serve {
+    /// The directory.
+    dir: PathBuf,
+
+    /// Where to listen; port 0 takes any that is free.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:4433")]
+    listen: SocketAddr,
+
+    /// The key ring, made by `trickles keygen`; without it, one of this user's that is made once.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+
+    /// End when standard input does, so as not to outlive the program that has started the server.
+    #[arg(long)]
+    until_eof: bool,
+}
+
+impl Serve {
+    pub(crate) async fn run(self) -> Result<()> {
+        let dir = self.dir.display();
+        let site = Site::open(&self.dir).with_context(|| format!("cannot serve {dir}"))?;
+        let keys = match &self.key_file {
+            Some(path) => key_file::load(path)?,
+            None => key_file::load_or_create()?,
+        };
+        let mut interrupt = Interrupt::new()?;
+        let mut server = Server::bind(self.listen, ServerConfig::default(), keys)
+            .await
+            .with_context(|| format!("cannot listen on {}", self.listen))?;
+        announce(server.local_addr()?).context("cannot write to standard output")?;
+        let stop = async {
+            tokio::select! {
+                () = interrupt.received() => {}
+                () = end_of_input(), if self.until_eof => {}
+            }
+        };
+        server.run_until(&mut FileService(site), stop).await.context("cannot serve any longer")
+    }
+}
+
+fn announce(address: SocketAddr) -> io::Result<()> {
+    let mut reachable = address;
+    if address.ip().is_unspecified() {
+        reachable.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{LISTENING_ON}{address}")?;
+    writeln!(stdout, "fetch with `trickles get trickles://{reachable}/FILE`")?;
+    stdout.flush()
+}
+
+/// Resolves when standard input has ended.
+async fn end_of_input() {
+    let (ended, end) = oneshot::channel::<()>();
+    // A thread of its own, since a runtime does not shut down while a read in one of its threads is blocked.
+    thread::spawn(move || {
+        let result = io::copy(&mut io::stdin(), &mut io::sink());
+        tracing::debug!(?result, "standard input ended");
+        drop(ended);
+    });
+    end.await.unwrap_or_default();
+}

@@ -1,0 +1,245 @@
+//! As much of an HTTP/1.1 client as one `GET` needs.
+
+use std::io::{self, Cursor};
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Chain};
+use trickles::client::ClientConfig;
+use trickles_tokio::TricklesStream;
+
+use crate::url::Url;
+
+/// The longest request that travels in the first packet, with room to spare for what else is in that.
+const MAX_EARLY_INPUT: usize = 1000;
+/// The longest response head.
+const MAX_HEAD: usize = 16 << 10;
+const MAX_HEADERS: usize = 100;
+
+/// The server answers with a status from which no file can be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server answers {status} {reason}{}", .location.as_ref().map(|to| format!(" (it points to {to})")).unwrap_or_default())]
+pub(crate) struct StatusError {
+    status: u16,
+    reason: String,
+    location: Option<String>,
+}
+
+/// The name of the host leads to no address.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot find the host")]
+pub(crate) struct HostError(#[source] io::Error);
+
+/// What is there already of the file that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resume {
+    /// From where on the file is wanted.
+    pub(crate) offset: u64,
+    /// The entity tag of the version to be continued; of any other the whole file is wanted.
+    pub(crate) tag: String,
+}
+
+/// What a response says about its body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    status: u16,
+    reason: String,
+    /// The length of the body; without one the body lasts until the stream ends.
+    pub(crate) length: Option<u64>,
+    /// The strong entity tag, with its quotes.
+    pub(crate) tag: Option<String>,
+    /// The first byte of the range that the body is.
+    range_start: Option<u64>,
+    location: Option<String>,
+}
+
+/// The body of a response.
+pub(crate) type Body = Chain<Cursor<Vec<u8>>, TricklesStream>;
+
+/// What a server makes of a request.
+pub(crate) enum Answer {
+    /// The whole file.
+    Whole(Head, Body),
+    /// What was missing of it.
+    Rest(Head, Body),
+    /// No such range can be had: the file is to be asked for from its beginning.
+    NoRange,
+}
+
+/// Asks for the file at `url`, or for the rest of it.
+pub(crate) async fn get(url: &Url, resume: Option<&Resume>, config: ClientConfig) -> Result<Answer> {
+    let mut stream = send(url, request(url, resume), config).await?;
+    let (head, rest) = read_head(&mut stream).await?;
+    match (head.status, resume) {
+        (200, _) => Ok(Answer::Whole(head, Cursor::new(rest).chain(stream))),
+        (206, Some(resume)) => {
+            let expected = Some(resume.offset);
+            ensure!(head.range_start == expected, "the server sends a range that was not asked for");
+            let same = head.tag.as_ref().is_none_or(|tag| *tag == resume.tag);
+            ensure!(same, "the server sends a range of a version that was not asked for");
+            Ok(Answer::Rest(head, Cursor::new(rest).chain(stream)))
+        }
+        (416, Some(_)) => Ok(Answer::NoRange),
+        (status, _) => Err(StatusError { status, reason: head.reason, location: head.location }.into()),
+    }
+}
+
+fn request(url: &Url, resume: Option<&Resume>) -> String {
+    let Url { target, .. } = url;
+    let (authority, version) = (url.authority(), env!("CARGO_PKG_VERSION"));
+    let range = resume.map_or_else(String::new, |Resume { offset, tag }| {
+        format!("Range: bytes={offset}-\r\nIf-Range: {tag}\r\n")
+    });
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: trickles/{version}\r\n\
+         Accept-Encoding: identity\r\nConnection: close\r\n{range}\r\n"
+    )
+}
+
+/// Opens a stream to the first of the host's addresses that answers.
+async fn send(url: &Url, request: String, mut config: ClientConfig) -> Result<TricklesStream> {
+    let addresses = tokio::net::lookup_host((url.host.as_str(), url.port));
+    let addresses: Vec<_> = addresses.await.map_err(HostError)?.collect();
+    if request.len() <= MAX_EARLY_INPUT {
+        config.early_input = request.into_bytes();
+        return Ok(TricklesStream::connect_with(&*addresses, config).await?);
+    }
+    let mut stream = TricklesStream::connect_with(&*addresses, config).await?;
+    stream.write_all(request.as_bytes()).await?;
+    Ok(stream)
+}
+
+/// Reads a response head; returns it with what was read of the body.
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Result<(Head, Vec<u8>)> {
+    let mut bytes = Vec::with_capacity(MAX_HEAD);
+    loop {
+        // Informational responses precede the one that counts.
+        while let Some((head, length)) = Head::parse(&bytes)? {
+            bytes.drain(..length);
+            if head.status >= 200 {
+                return Ok((head, bytes));
+            }
+        }
+        ensure!(bytes.len() < MAX_HEAD, "the response begins with too long a head");
+        let read = stream.take((MAX_HEAD - bytes.len()) as u64).read_buf(&mut bytes).await?;
+        ensure!(read > 0, "the stream ended before the response began");
+    }
+}
+
+impl Head {
+    /// The head at the beginning of `bytes` and its length, once it is complete.
+    fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        let length = match response.parse(bytes).context("the answer is not an HTTP response")? {
+            httparse::Status::Complete(length) => length,
+            httparse::Status::Partial => return Ok(None),
+        };
+        let reason = response.reason.unwrap_or_default().to_owned();
+        let mut head = Self { status: response.code.unwrap_or_default(), reason, ..Self::default() };
+        for header in response.headers.iter() {
+            let value = str::from_utf8(header.value).unwrap_or_default().trim_ascii();
+            head.header(header.name, value)?;
+        }
+        Ok(Some((head, length)))
+    }
+
+    fn header(&mut self, name: &str, value: &str) -> Result<()> {
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => {
+                let length = value.parse().context("the response has no proper Content-Length")?;
+                ensure!(self.length.is_none_or(|other| other == length), "the response has two lengths");
+                self.length = Some(length);
+            }
+            "etag" => self.tag = is_strong_tag(value).then(|| value.to_owned()),
+            "content-range" => self.range_start = range_start(value),
+            "location" => self.location = Some(value.to_owned()),
+            "transfer-encoding" => {
+                bail!("the response has the transfer encoding {value}, not supported here")
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether `tag` can be used in a condition.
+pub(crate) fn is_strong_tag(tag: &str) -> bool {
+    let opaque = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+    opaque.is_some_and(|tag| {
+        tag.len() <= 200 && tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"')
+    })
+}
+
+fn range_start(value: &str) -> Option<u64> {
+    let (first, _) = value.strip_prefix("bytes ")?.split_once('-')?;
+    first.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url() -> Url {
+        "trickles://h:1/a".parse().unwrap()
+    }
+
+    async fn head(bytes: &str) -> Result<(Head, Vec<u8>)> {
+        // One byte at a time, as a network might.
+        let mut stream = tokio_test_stream(bytes);
+        let (head, mut rest) = read_head(&mut stream).await?;
+        stream.read_to_end(&mut rest).await?;
+        Ok((head, rest))
+    }
+
+    fn tokio_test_stream(bytes: &str) -> impl AsyncRead + Unpin {
+        let (reader, mut writer) = tokio::io::duplex(1);
+        let bytes = bytes.as_bytes().to_vec();
+        tokio::spawn(async move { writer.write_all(&bytes).await });
+        reader
+    }
+
+    #[test]
+    fn a_request_asks_for_the_rest_of_the_version_that_is_there() {
+        let resume = Resume { offset: 7, tag: "\"x\"".into() };
+        let text = request(&url(), Some(&resume));
+        assert!(text.starts_with("GET /a HTTP/1.1\r\nHost: h:1\r\n"), "{text}");
+        assert!(text.ends_with("Range: bytes=7-\r\nIf-Range: \"x\"\r\n\r\n"), "{text}");
+        assert!(!request(&url(), None).contains("Range"));
+    }
+
+    #[tokio::test]
+    async fn a_head_ends_where_the_body_begins() {
+        let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 206 Partial Content\r\nETag: \"a-b\"\r\n\
+                    content-length: 3\r\nContent-Range: bytes 5-7/8\r\nX: y\r\n\r\nabc";
+        let (head, body) = head(text).await.unwrap();
+        assert_eq!((head.status, head.reason.as_str()), (206, "Partial Content"));
+        assert_eq!((head.length, head.range_start, head.tag.as_deref()), (Some(3), Some(5), Some("\"a-b\"")));
+        assert_eq!(body, b"abc");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_response_is_an_error() {
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(MAX_HEAD));
+        let bad = [
+            ("", "ended before"),
+            ("HTTP/1.1 200 O", "ended before"),
+            ("hello\r\n\r\n", "not an HTTP response"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "chunked"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "Content-Length"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "two lengths"),
+            (long.as_str(), "too long"),
+        ];
+        for (text, part) in bad {
+            let error = format!("{:#}", head(text).await.unwrap_err());
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_strong_tags_are_remembered() {
+        assert!(is_strong_tag("\"\"") && is_strong_tag("\"a-1\""));
+        for tag in ["", "\"", "W/\"a\"", "a", "\"a\"b\"", "\"a\r\nb\"", "\"a b\""] {
+            assert!(!is_strong_tag(tag), "{tag}");
+        }
+    }
+}

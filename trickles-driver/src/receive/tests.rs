@@ -1,0 +1,36 @@
+use std::task::Waker;
+
+use super::*;
+use crate::fake::FakeSocket;
+
+fn poll(batch: &mut ReceiveBatch, socket: &FakeSocket) -> Poll<Vec<Vec<u8>>> {
+    let poll = batch.poll(socket, &mut Context::from_waker(Waker::noop()));
+    poll.map(|result| result.unwrap())
+        .map(|()| batch.datagrams().map(|(datagram, _)| datagram.to_vec()).collect())
+}
+
+#[test]
+fn coalesced_datagrams_come_apart_in_order() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    socket.arrived.lock().unwrap().extend([(vec![1, 2, 3, 4, 5], 2), (vec![6], 1)]);
+    let datagrams = poll(&mut ReceiveBatch::new(4), &socket);
+    assert_eq!(datagrams, Poll::Ready(vec![vec![1, 2], vec![3, 4], vec![5], vec![6]]));
+}
+
+#[test]
+fn an_empty_datagram_is_harmless() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    socket.arrived.lock().unwrap().extend([(vec![], 0), (vec![7], 1)]);
+    assert_eq!(poll(&mut ReceiveBatch::new(4), &socket), Poll::Ready(vec![vec![7]]));
+}
+
+#[test]
+fn what_has_been_handled_does_not_come_again() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    socket.arrived.lock().unwrap().extend([(vec![1], 1), (vec![2], 1), (vec![3], 1)]);
+    let mut batch = ReceiveBatch::new(2);
+    assert_eq!(poll(&mut batch, &socket), Poll::Ready(vec![vec![1], vec![2]]));
+    assert_eq!(poll(&mut batch, &socket), Poll::Ready(vec![vec![3]]));
+    assert_eq!(poll(&mut batch, &socket), Poll::Pending);
+    assert_eq!(batch.datagrams().count(), 0);
+}

@@ -1,0 +1,118 @@
+//! How streams begin, and how they do not.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use trickles::client::{ClientConfig, Failure};
+use trickles::key_ring::KeyRing;
+use trickles::server::ServerConfig;
+use trickles_tokio::TricklesStream;
+
+use crate::application::{MISUNDERSTOOD, bytes};
+use crate::server::{Running, any, ring};
+use crate::{ask, read_rest};
+
+fn failure(error: &io::Error) -> Option<Failure> {
+    error.get_ref()?.downcast_ref().copied()
+}
+
+/// An address at which nobody listens.
+fn deserted() -> SocketAddr {
+    UdpSocket::bind(any()).unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let error = TricklesStream::connect(deserted()).await.unwrap_err();
+    assert_eq!((error.kind(), failure(&error)), (ErrorKind::ConnectionRefused, Some(Failure::Refused)));
+}
+
+#[tokio::test]
+async fn addresses_are_tried_in_turn() {
+    let server = Running::start().await;
+    let mut stream = TricklesStream::connect(&[deserted(), server.address][..]).await.unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), server.address);
+    ask(&mut stream, 1000, 1).await;
+    read_rest(&mut stream, 0, 1000, 1).await;
+}
+
+/// The client's socket takes nothing that comes from anywhere else.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn replies_leave_from_the_address_the_request_came_to() {
+    let server = Running::start_with(([0, 0, 0, 0], 0).into(), ServerConfig::default(), ring()).await;
+    for host in 1..4 {
+        let mut stream =
+            TricklesStream::connect((Ipv4Addr::new(127, 0, 0, host), server.address.port())).await.unwrap();
+        ask(&mut stream, 50_000, 1).await;
+        read_rest(&mut stream, 0, 50_000, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_address() {
+    let error = TricklesStream::connect(&[][..]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+#[tokio::test]
+async fn another_service() {
+    let config = ServerConfig { service: b"files".into(), ..ServerConfig::default() };
+    let server = Running::start_with(any(), config, ring()).await;
+    let config = ClientConfig { service: b"mail".into(), ..ClientConfig::default() };
+    let error = TricklesStream::connect_with(server.address, config).await.unwrap_err();
+    assert_eq!((error.kind(), failure(&error)), (ErrorKind::ConnectionRefused, Some(Failure::NoService)));
+}
+
+#[tokio::test]
+async fn the_request_travels_with_the_first_packet() {
+    let server = Running::start().await;
+    let config = ClientConfig { early_input: b"GET 3000 2\n".into(), ..ClientConfig::default() };
+    let mut stream = TricklesStream::connect_with(server.address, config).await.unwrap();
+    let mut received = vec![0; 3000];
+    stream.read_exact(&mut received).await.unwrap();
+    assert!(received == bytes(2, 0, 3000));
+}
+
+#[tokio::test]
+async fn the_application_resets() {
+    let server = Running::start().await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"PUT\n").await.unwrap();
+    for _ in 0..2 {
+        let error = stream.read(&mut [0]).await.unwrap_err();
+        let expected = (ErrorKind::ConnectionReset, Some(Failure::Reset(MISUNDERSTOOD)));
+        assert_eq!((error.kind(), failure(&error)), expected);
+    }
+    let error = stream.write(b"GET 1 1\n").await.unwrap_err();
+    assert_eq!(failure(&error), Some(Failure::Reset(MISUNDERSTOOD)));
+}
+
+#[tokio::test]
+async fn the_key_is_lost() {
+    let server = Running::start().await;
+    let address = server.address;
+    let mut stream = server.connect().await;
+    server.kill().await;
+    let _stranger =
+        Running::start_with(address, ServerConfig::default(), KeyRing::new(&[(2, [8; 32])]).unwrap()).await;
+    stream.write_all(b"GET 1000 1\n").await.unwrap();
+    let error = stream.read(&mut [0]).await.unwrap_err();
+    assert_eq!((error.kind(), failure(&error)), (ErrorKind::ConnectionReset, Some(Failure::UnknownKey)));
+}
+
+#[tokio::test]
+async fn a_key_can_be_rotated_under_a_stream() {
+    let server = Running::start().await;
+    let address = server.address;
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET 1000 1\n").await.unwrap();
+    let mut received = vec![0; 1000];
+    stream.read_exact(&mut received).await.unwrap();
+    server.kill().await;
+    let both = KeyRing::new(&[(2, [8; 32]), (1, [7; 32])]).unwrap();
+    let _server = Running::start_with(address, ServerConfig::default(), both).await;
+    ask(&mut stream, 100_000, 3).await;
+    read_rest(&mut stream, 0, 100_000, 3).await;
+}

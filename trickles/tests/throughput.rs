@@ -1,0 +1,111 @@
+//! How much of a bottleneck flows get. `cargo test -p trickles --test throughput -- --nocapture` prints the
+//! figures.
+mod common;
+
+use std::time::Duration;
+
+use common::{World, path};
+use trickles::client::ClientConfig;
+use trickles_netem::Path;
+
+const FOREVER: u64 = 1 << 40;
+const ONE_WAY: Duration = Duration::from_millis(20);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Bytes in flight that fill 40 ms at `mbit`.
+fn bdp(mbit: u64) -> usize {
+    (mbit * 1_000_000 / 8 / 25) as usize
+}
+
+fn ample() -> Path {
+    path(1000, ONE_WAY, 1 << 20)
+}
+
+/// Share of the bottleneck's capacity used between two moments, headers included, and the goodput in Mbit/s.
+fn utilisation(mut world: World, mbit: u64, from: u64, to: u64) -> (f64, f64) {
+    world.run_until(SECOND * from as u32);
+    let before = world.down.stats().delivered_bytes;
+    let packets = world.down.stats().delivered_packets;
+    world.run_until(SECOND * to as u32);
+    // The emulator counts payload; the link also carries 28 bytes of IP and UDP header a packet.
+    let bytes = world.down.stats().delivered_bytes - before + 28 * (world.down.stats().delivered_packets - packets);
+    let goodput: f64 = (0..world.clients.len())
+        .map(|index| world.goodput(index, SECOND * from as u32, SECOND * to as u32))
+        .sum();
+    (bytes as f64 * 8.0 / 1e6 / (to - from) as f64 / mbit as f64, goodput)
+}
+
+#[test]
+fn one_flow_fills_the_bottleneck() {
+    for queue in [0.5, 1.0, 2.0] {
+        let down = path(100, ONE_WAY, (bdp(100) as f64 * queue) as usize);
+        let mut world = World::new(ample(), down, 1);
+        world.fetch(FOREVER, Duration::ZERO, ClientConfig::default());
+        let (used, goodput) = utilisation(world, 100, 3, 33);
+        println!("100 Mbit/s, 40 ms, queue {queue} BDP: {:.1} % used, goodput {goodput:.2} Mbit/s", used * 100.0);
+        assert!(used >= 0.95, "queue {queue}: {used}");
+        assert!(goodput >= 0.93 * 0.95 * 100.0, "queue {queue}: {goodput}");
+    }
+}
+
+#[test]
+fn four_flows_share_fairly() {
+    let mut world = World::new(ample(), path(100, ONE_WAY, bdp(100)), 2);
+    for flow in 0..4 {
+        world.fetch(FOREVER, Duration::from_millis(137 * flow), ClientConfig::default());
+    }
+    world.run_until(SECOND * 60);
+    let shares: Vec<f64> = (0..4).map(|flow| world.goodput(flow, SECOND * 10, SECOND * 60)).collect();
+    let sum: f64 = shares.iter().sum();
+    let jain = sum * sum / (4.0 * shares.iter().map(|share| share * share).sum::<f64>());
+    println!("4 flows, 100 Mbit/s, 40 ms, 1 BDP: {shares:.2?} Mbit/s, Jain {jain:.4}, sum {sum:.2}");
+    assert!(jain >= 0.95, "{shares:?}");
+    assert!(sum >= 0.93 * 0.95 * 100.0);
+}
+
+#[test]
+fn random_loss_costs_no_more_than_the_response_function_says() {
+    let loss = 0.01;
+    let mut goodputs: Vec<f64> = (0..5)
+        .map(|seed| {
+            let down = Path { loss, ..path(100, ONE_WAY, bdp(100)) };
+            let mut world = World::new(ample(), down, seed);
+            world.fetch(FOREVER, Duration::ZERO, ClientConfig::default());
+            utilisation(world, 100, 5, 65).1
+        })
+        .collect();
+    goodputs.sort_by(f64::total_cmp);
+    // RFC 9438 section 5.1: the larger of the CUBIC and the Reno-friendly average window, in packets.
+    let cubic = 1.054 * (0.04f64.powf(0.75) / loss.powf(0.75));
+    let friendly = (0.529 * 1.7 / (2.0 * 0.3 * loss)).sqrt();
+    let predicted = cubic.max(friendly) * 1161.0 * 8.0 / 0.04 / 1e6;
+    println!("1 % loss, 100 Mbit/s, 40 ms: {goodputs:.2?} Mbit/s, response function {predicted:.2} Mbit/s");
+    assert!(goodputs[2] >= predicted);
+}
+
+#[test]
+fn lost_requests_are_not_congestion() {
+    for loss in [0.01, 0.1] {
+        let up = Path { loss, ..ample() };
+        let mut world = World::new(up, path(20, ONE_WAY, bdp(20)), 3);
+        world.fetch(FOREVER, Duration::ZERO, ClientConfig::default());
+        let (_, goodput) = utilisation(world, 20, 3, 63);
+        println!("20 Mbit/s, 40 ms, {} % of requests lost: {goodput:.2} Mbit/s", loss * 100.0);
+        assert!(goodput >= 18.0, "{loss}: {goodput}");
+    }
+}
+
+#[test]
+fn jitter_is_not_loss() {
+    let jitter = Duration::from_millis(5);
+    for (name, up, down) in [("requests", jitter, Duration::ZERO), ("answers", Duration::ZERO, jitter)] {
+        let up = Path { jitter: up, ..ample() };
+        let down = Path { jitter: down, ..path(100, ONE_WAY, bdp(100)) };
+        let mut world = World::new(up, down, 4);
+        world.fetch(FOREVER, Duration::ZERO, ClientConfig::default());
+        let (used, goodput) = utilisation(world, 100, 3, 33);
+        println!("5 ms of jitter on {name}: {:.1} % used, goodput {goodput:.2} Mbit/s", used * 100.0);
+        assert!(used >= 0.85, "{name}: {used}");
+        assert!(goodput >= 0.93 * 0.85 * 100.0, "{name}: {goodput}");
+    }
+}
