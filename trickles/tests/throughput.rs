@@ -28,7 +28,8 @@ fn utilisation(mut world: World, mbit: u64, from: u64, to: u64) -> (f64, f64) {
     let packets = world.down.stats().delivered_packets;
     world.run_until(SECOND * to as u32);
     // The emulator counts payload; the link also carries 28 bytes of IP and UDP header a packet.
-    let bytes = world.down.stats().delivered_bytes - before + 28 * (world.down.stats().delivered_packets - packets);
+    let bytes =
+        world.down.stats().delivered_bytes - before + 28 * (world.down.stats().delivered_packets - packets);
     let goodput: f64 = (0..world.clients.len())
         .map(|index| world.goodput(index, SECOND * from as u32, SECOND * to as u32))
         .sum();
@@ -42,7 +43,10 @@ fn one_flow_fills_the_bottleneck() {
         let mut world = World::new(ample(), down, 1);
         world.fetch(FOREVER, Duration::ZERO, ClientConfig::default());
         let (used, goodput) = utilisation(world, 100, 3, 33);
-        println!("100 Mbit/s, 40 ms, queue {queue} BDP: {:.1} % used, goodput {goodput:.2} Mbit/s", used * 100.0);
+        println!(
+            "100 Mbit/s, 40 ms, queue {queue} BDP: {:.1} % used, goodput {goodput:.2} Mbit/s",
+            used * 100.0
+        );
         assert!(used >= 0.95, "queue {queue}: {used}");
         assert!(goodput >= 0.93 * 0.95 * 100.0, "queue {queue}: {goodput}");
     }

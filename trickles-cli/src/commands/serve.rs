@@ -83,9 +83,10 @@ fn announce(address: SocketAddr) -> io::Result<()> {
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
+    // In one piece: a program that reads the first line only may close the pipe then.
+    let text = format!("{LISTENING_ON}{address}\nfetch with `trickles get trickles://{reachable}/FILE`\n");
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{LISTENING_ON}{address}")?;
-    writeln!(stdout, "fetch with `trickles get trickles://{reachable}/FILE`")?;
+    stdout.write_all(text.as_bytes())?;
     stdout.flush()
 }
 

@@ -94,7 +94,8 @@ impl Flow {
         for gap in self.claimed.gaps(range.start..range.end.max(range.start)) {
             let mut end = gap.start;
             let mut owned = 0;
-            while end < gap.end.min(gap.start + MAX_TRAIN) && positions + (end - gap.start) + own < MAX_GRANT {
+            while end < gap.end.min(gap.start + MAX_TRAIN) && positions + (end - gap.start) + own < MAX_GRANT
+            {
                 let more = self.epoch.share(&(gap.start..end + 1));
                 if !adopts(own, numbers + (more.end - more.start)) {
                     break;
@@ -183,7 +184,8 @@ impl Flow {
         let mut indices = ArrayVec::<usize, MAX_RUNS>::new();
         let mut numbers = 0;
         for (index, run) in self.runs.iter().enumerate().skip(start) {
-            let alike = run.input == first.input && Arc::ptr_eq(&run.user_continuation, &first.user_continuation);
+            let alike =
+                run.input == first.input && Arc::ptr_eq(&run.user_continuation, &first.user_continuation);
             numbers += run.numbers.end - run.numbers.start;
             let further = index > start;
             if further && (!alike || run.input || numbers > PROBE_NUMBERS) {
@@ -204,7 +206,9 @@ impl Flow {
         let newest = |base: u64| {
             self.held.iter().rev().find(move |held| {
                 let fields = &held.fields;
-                fields.epoch.base == base && fields.earned < run.positions.start && last < fields.end() + MAX_TRAIN
+                fields.epoch.base == base
+                    && fields.earned < run.positions.start
+                    && last < fields.end() + MAX_TRAIN
             })
         };
         if run.positions.start >= self.epoch.base {

@@ -106,7 +106,6 @@ impl Flow {
 
     /// Enters an epoch born of Restart, Resume or Refresh; what was under way is returned.
     pub(crate) fn reborn(&mut self, first: &Continuation) -> VecDeque<Run> {
-        eprintln!("REBORN window0 {} ssthresh {}", first.epoch.growth.window0, first.epoch.growth.ssthresh);
         let old = std::mem::replace(self, Self::new(first));
         self.reorder_quarters = old.reorder_quarters;
         self.request_loss = old.request_loss;
@@ -144,10 +143,12 @@ impl Flow {
             None => self.epoch.first_position(),
         };
         let unclaimed = self.claimed.first_gap(floor, u64::MAX).map_or(floor, |gap| gap.start);
-        let oldest_run = self.runs.iter().find(|run| !run.is_opening()).map_or(u64::MAX, |run| run.positions.start);
+        let oldest_run =
+            self.runs.iter().find(|run| !run.is_opening()).map_or(u64::MAX, |run| run.positions.start);
         let needed = unclaimed.min(oldest_run);
         // Keep the newest that still reaches the lowest position of interest, and all behind it.
-        while self.held.get(1).is_some_and(|next| next.fields.earned < needed && next.fields.end() <= needed) {
+        while self.held.get(1).is_some_and(|next| next.fields.earned < needed && next.fields.end() <= needed)
+        {
             self.held.pop_front();
         }
     }
@@ -364,9 +365,7 @@ impl Flow {
             for number in run.numbers.start.max(numbers.start)..run.numbers.end.min(numbers.end) {
                 if run.strike(number) {
                     run.bytes(number..number + 1, &mut *release);
-                    if self.parent.is_some() && number >= self.epoch.base && self.lost.iter().count() < 3 {
-                        eprintln!("LOSE {} positions {}..{} numbers {}..{} sent {:?} presented {} answered {} pending {:b} highest {}", number - self.epoch.base, run.positions.start as i64 - self.epoch.base as i64, run.positions.end as i64 - self.epoch.base as i64, run.numbers.start - self.epoch.base, run.numbers.end-self.epoch.base, run.first.at, run.presented, run.answered.is_some(), run.pending, self.highest - self.epoch.base);
-                    }
+                    if self.parent.is_some() && number >= self.epoch.base && self.lost.iter().count() < 3 {}
                     if number >= self.epoch.base {
                         self.lost.insert(number..number + 1);
                     }
@@ -382,12 +381,8 @@ impl Flow {
 
     /// Declares lost what is missing of trains that have begun to arrive: nothing has come for a while.
     pub(crate) fn lose_stragglers(&mut self, release: &mut dyn FnMut(Range<u64>)) {
-        let stragglers: Vec<u64> = self
-            .runs
-            .iter()
-            .filter(|run| run.answered.is_some())
-            .flat_map(Run::pending_numbers)
-            .collect();
+        let stragglers: Vec<u64> =
+            self.runs.iter().filter(|run| run.answered.is_some()).flat_map(Run::pending_numbers).collect();
         for number in stragglers {
             self.lose(number..number + 1, release);
         }
@@ -401,8 +396,6 @@ impl Flow {
             return false;
         }
         let Some(next) = self.epoch.recover(lost, rtt) else { return false };
-        eprintln!("held {:?}", self.held.iter().map(|h| (h.fields.epoch.base == self.epoch.base, h.fields.first as i64 - self.epoch.base as i64, h.fields.count, h.arrived)).collect::<Vec<_>>());
-        eprintln!("RECOVER lost {} of epoch {} window {} -> w' {} rtt {} exit {:?} beyond {} runs {}", lost - self.epoch.base, self.epoch.base, self.epoch.window(lost - self.epoch.base), next.growth.window0, rtt, self.epoch.exit, self.beyond.len(), self.runs.len());
         self.parent = Some(Parent { epoch: self.epoch, lost, rtt, proof: self.proof });
         self.epoch = next;
         self.prefix = next.base;
@@ -444,7 +437,8 @@ impl Flow {
     /// Whether the epoch is still in its slow start.
     pub(crate) fn in_slow_start(&self) -> bool {
         let claimed = self.claimed.end().unwrap_or(0).max(self.epoch.base) - self.epoch.base;
-        self.epoch.exit.is_none() && u64::from(self.epoch.growth.window0) + claimed < u64::from(self.epoch.growth.ssthresh)
+        self.epoch.exit.is_none()
+            && u64::from(self.epoch.growth.window0) + claimed < u64::from(self.epoch.growth.ssthresh)
     }
 
     /// The congestion window as far as positions are claimed, in packets.
@@ -461,7 +455,10 @@ impl Flow {
     pub(crate) fn depth(&self) -> u32 {
         const LOSS_AT_DEPTH: [(u32, u32); 4] = [(1300, 2), (3500, 3), (6500, 4), (11_000, 5)];
         match self.double_grants {
-            0..4 => LOSS_AT_DEPTH.iter().find(|(loss, _)| self.request_loss < *loss).map_or(6, |&(_, depth)| depth),
+            0..4 => LOSS_AT_DEPTH
+                .iter()
+                .find(|(loss, _)| self.request_loss < *loss)
+                .map_or(6, |&(_, depth)| depth),
             _ => 0,
         }
     }

@@ -141,16 +141,24 @@ impl Client {
             return;
         }
         let answered = self.opening.as_ref().and_then(|opening| {
-            opening.sent.iter().find(|sent| sent.sent.echo == train.echo).map(|sent| (opening.kind, sent.clone()))
+            opening
+                .sent
+                .iter()
+                .find(|sent| sent.sent.echo == train.echo)
+                .map(|sent| (opening.kind, sent.clone()))
         });
-        let newer = self.flow.as_ref().is_none_or(|flow| fields.flow == flow.tag && fields.epoch.base > flow.epoch.base);
+        let newer = self
+            .flow
+            .as_ref()
+            .is_none_or(|flow| fields.flow == flow.tag && fields.epoch.base > flow.epoch.base);
         if !newer || (answered.is_none() && !(train.refresh && self.flow.is_some())) {
             return;
         }
         let mut superseded = Vec::new();
         if let Some(opening) = self.opening.take() {
             if opening.kind == OpeningKind::Hello {
-                let others = opening.sent.iter().map(|sent| sent.sent.echo).filter(|&echo| echo != train.echo);
+                let others =
+                    opening.sent.iter().map(|sent| sent.sent.echo).filter(|&echo| echo != train.echo);
                 self.stray_hellos.extend(others);
                 self.stream = Some(fields.stream);
             }
@@ -233,7 +241,8 @@ impl Client {
         self.active = self.now;
         self.backoff = 0;
         self.pending_until = self.now + delay;
-        if self.opening.as_ref().is_some_and(|opening| opening.sent.iter().any(|sent| sent.sent.echo == echo)) {
+        if self.opening.as_ref().is_some_and(|opening| opening.sent.iter().any(|sent| sent.sent.echo == echo))
+        {
             self.abandon_opening();
             return;
         }
@@ -246,7 +255,9 @@ impl Client {
 
     /// Forgets a Restart or Resume that was not granted.
     fn abandon_opening(&mut self) {
-        let Some(opening) = self.opening.take_if(|opening| opening.kind != OpeningKind::Hello) else { return };
+        let Some(opening) = self.opening.take_if(|opening| opening.kind != OpeningKind::Hello) else {
+            return;
+        };
         for range in opening.sent.into_iter().flat_map(|sent| sent.wants) {
             release(&mut self.outputs, &self.assembler, range);
         }
@@ -256,7 +267,8 @@ impl Client {
     /// An input request whose run is settled without an acknowledgement has to be repeated.
     fn settle_input(&mut self) {
         let Some(number) = self.input_request.and_then(|request| request.first_number) else { return };
-        let open = self.flow.as_ref().is_some_and(|flow| flow.runs.iter().any(|run| run.numbers.start == number));
+        let open =
+            self.flow.as_ref().is_some_and(|flow| flow.runs.iter().any(|run| run.numbers.start == number));
         if !open {
             self.input_request = None;
         }
@@ -316,7 +328,6 @@ impl Client {
     /// Nothing has come for a while: ask again for what was not answered, once; then start again.
     pub(super) fn probe_timeout(&mut self) {
         self.backoff += 1;
-        eprintln!("PTO {} at {:?} runs {} flight {}", self.backoff, self.now, self.flow.as_ref().map_or(0, |f| f.runs.len()), self.flow.as_ref().map_or(0, |f| f.in_flight()));
         let Some(flow) = &mut self.flow else { return };
         let (outputs, assembler) = (&mut self.outputs, &self.assembler);
         flow.lose_stragglers(&mut |range| release(outputs, assembler, range));
@@ -354,7 +365,9 @@ impl Client {
     pub(super) fn reopen_at(&self, kind: OpeningKind, count: usize) -> Timestamp {
         let doublings = 1 << count.min(4);
         match kind {
-            OpeningKind::Hello => self.now + (self.rtt.probe_timeout() * doublings).min(Duration::from_secs(3)),
+            OpeningKind::Hello => {
+                self.now + (self.rtt.probe_timeout() * doublings).min(Duration::from_secs(3))
+            }
             OpeningKind::Resume => self.now + self.rtt.probe_timeout() * doublings,
             OpeningKind::Restart { .. } => {
                 let longest = MAX_RESTART_INTERVAL.max(2 * self.rto());

@@ -16,12 +16,15 @@ pub(crate) struct Rtt {
     variation: Duration,
     /// Smallest sample of the epoch.
     epoch_min: Option<Duration>,
+    /// Smallest sample of all.
+    path_min: Option<Duration>,
 }
 
 impl Rtt {
     pub(crate) fn sample(&mut self, sample: Duration) {
         let sample = sample.max(Duration::from_micros(1));
         self.epoch_min = Some(self.epoch_min.map_or(sample, |min| min.min(sample)));
+        self.path_min = Some(self.path_min.map_or(sample, |min| min.min(sample)));
         let Some(smoothed) = self.smoothed else {
             self.smoothed = Some(sample);
             self.variation = sample / 2;
@@ -44,10 +47,12 @@ impl Rtt {
         self.smoothed.map_or(INITIAL, |smoothed| smoothed + (self.variation * 4).max(GRANULARITY))
     }
 
-    /// What is declared of this epoch, in microseconds: somewhat less than the minimum, since the age of every
-    /// continuation presented with it must not be smaller. 0 before there is a sample.
+    /// What is declared of this epoch, in microseconds; 0 before there is a sample. Somewhat less than the
+    /// minimum, since the age of every continuation presented with it must not be smaller, and less than twice
+    /// the path's own, since half of it must not exceed the age of any claim after the queue has drained.
     pub(crate) fn declared(&self) -> u32 {
-        let Some(min) = self.epoch_min.or(self.smoothed) else { return 0 };
+        let Some((min, path)) = self.epoch_min.or(self.smoothed).zip(self.path_min) else { return 0 };
+        let min = min.min(path * 2);
         let micros = u32::try_from((min - min / 8).as_micros()).unwrap_or(u32::MAX);
         micros.clamp(RTT_BOUNDS.start, RTT_BOUNDS.end - 1)
     }

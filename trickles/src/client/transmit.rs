@@ -12,8 +12,8 @@ use super::{Client, InputEcho, InputRequest, Opening, OpeningKind, OpeningSent};
 use crate::epoch::{INITIAL_WINDOW, RESTART_WINDOW};
 use crate::time::Timestamp;
 use crate::wire::{
-    self, Claim, ClaimKind, DATA_OVERHEAD, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_TRAIN, MAX_WANTS, MIN_CLAIM,
-    Request, Runs, room,
+    self, Claim, ClaimKind, DATA_OVERHEAD, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_TRAIN, MAX_WANTS,
+    MIN_CLAIM, Request, Runs, room,
 };
 
 /// Claims that are due within this time leave together: timers are not more punctual.
@@ -36,7 +36,10 @@ pub(super) enum Step {
     /// Nothing can be claimed: start again.
     Restart,
     /// Claim positions for about this many numbers, with input or without.
-    Claim { numbers: u64, input: bool },
+    Claim {
+        numbers: u64,
+        input: bool,
+    },
 }
 
 /// The wants of the runs of one claim under construction.
@@ -62,7 +65,9 @@ impl Client {
         if self.probe && flow.probe().is_some() {
             return Step::Probe;
         }
-        let input = self.input.has_pending() && self.input_request.is_none() && self.outputs.newest().is_some()
+        let input = self.input.has_pending()
+            && self.input_request.is_none()
+            && self.outputs.newest().is_some()
             && !self.outputs.is_closed();
         let room = room(self.config.packet_size, false) as u64;
         let from = self.assembler.read_offset();
@@ -75,14 +80,12 @@ impl Client {
         }
         let target = self.train_target();
         let needed = wanted.div_ceil(room);
-        let numbers = if input { u64::from(INITIAL_WINDOW).max(needed.min(target)) } else { needed.min(target) };
+        let numbers =
+            if input { u64::from(INITIAL_WINDOW).max(needed.min(target)) } else { needed.min(target) };
         let Some(selection) = flow.select(numbers) else {
             return if flow.runs.is_empty() { Step::Restart } else { Step::Idle };
         };
-        if flow.runs.is_empty()
-            && self.now.since(self.active) > self.rto()
-            && self.now >= self.resume_after
-        {
+        if flow.runs.is_empty() && self.now.since(self.active) > self.rto() && self.now >= self.resume_after {
             return Step::Resume;
         }
         if let Some(limit) = self.slow_start.flight_limit()
@@ -109,7 +112,8 @@ impl Client {
         let window = u64::from(flow.window());
         let smoothed = self.rtt.smoothed().as_micros().max(1) as u64;
         let paced = window * TRAIN_TIME.as_micros() as u64 / smoothed;
-        (window / 8).min(MAX_TRAIN).min(paced).max(1)
+        // Two at least where TCP would acknowledge every second packet: a continuation is paid once a train.
+        (window / 8).min(MAX_TRAIN).min(paced).max(if window < 8 { 1 } else { 2 })
     }
 
     /// Writes the request that is due; whether there was one.
@@ -141,7 +145,8 @@ impl Client {
         let Some(mut opening) = self.opening.take() else { return false };
         let echo = self.echo.fresh();
         if let OpeningKind::Restart { attempt } = &mut opening.kind {
-            let allowed = (0..opening.sent.len() as u8).take_while(|&next| self.restart_at(next + 1) <= self.now);
+            let allowed =
+                (0..opening.sent.len() as u8).take_while(|&next| self.restart_at(next + 1) <= self.now);
             *attempt = allowed.count() as u8;
         }
         // One that is repeated asks for the same bytes: whichever is answered.
@@ -187,7 +192,8 @@ impl Client {
         Request::Hello(hello).emit(usize::from(self.config.packet_size), out);
         let with_input = fin || !bytes.is_empty();
         if with_input {
-            self.input_request = Some(InputRequest { first_number: None, reach: bytes.len() as u64 + u64::from(fin) });
+            self.input_request =
+                Some(InputRequest { first_number: None, reach: bytes.len() as u64 + u64::from(fin) });
         }
         self.note_input_echo(echo, 0);
         let sent = Sent { echo, at: self.now };
@@ -208,7 +214,8 @@ impl Client {
     }
 
     fn emit_reopening(&mut self, kind: OpeningKind, echo: u64, out: &mut Vec<u8>) -> Option<OpeningSent> {
-        let (sealed, fields) = self.flow.as_ref()?.newest().map(|newest| (newest.sealed.clone(), newest.fields))?;
+        let (sealed, fields) =
+            self.flow.as_ref()?.newest().map(|newest| (newest.sealed.clone(), newest.fields))?;
         let exit = self.flow.as_ref()?.exit_of(&fields);
         let rtt = self.rtt.declared();
         let (kind, packets) = match kind {
@@ -227,7 +234,9 @@ impl Client {
     }
 
     fn send_probe(&mut self, out: &mut Vec<u8>) -> bool {
-        let Some((selection, indices)) = self.flow.as_ref().and_then(super::Flow::probe) else { return false };
+        let Some((selection, indices)) = self.flow.as_ref().and_then(super::Flow::probe) else {
+            return false;
+        };
         let (sealed, kind) = (selection.train.sealed.clone(), selection.kind);
         let fields = selection.train.fields;
         let Some(flow) = &mut self.flow else { return false };

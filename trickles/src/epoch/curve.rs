@@ -59,7 +59,8 @@ impl Growth {
 /// than [`MAX_WINDOW`], and `window(growth, 0)` is `window0`: the numbering of packets rests on it
 /// (docs/protocol.md, section 2).
 pub trait Curve: Debug + Send + Sync {
-    /// What a congestion event leaves of a window of `window` packets: `max(2, floor(beta * window))`.
+    /// What a congestion event leaves of a window of `window` whole packets, at least 2: `beta * (window + 1/2)`,
+    /// rounded, since the window before it was cut to whole packets was half a packet more on average.
     fn reduced(&self, window: u32) -> u32;
 
     /// The window of congestion avoidance in packets and fractions of one, once `acked` packets (up to 2^49)
@@ -151,7 +152,7 @@ struct Reno;
 
 impl Curve for Reno {
     fn reduced(&self, window: u32) -> u32 {
-        (window / 2).max(MIN_WINDOW)
+        ((2 * u64::from(window) + 3) / 4).max(MIN_WINDOW.into()) as u32
     }
 
     fn avoidance(&self, growth: &Growth, acked: u64) -> f64 {
@@ -169,7 +170,7 @@ struct Cubic;
 
 impl Curve for Cubic {
     fn reduced(&self, window: u32) -> u32 {
-        ((u64::from(window) * 7 / 10) as u32).max(MIN_WINDOW)
+        ((u64::from(window) * 70 + 85) / 100).max(MIN_WINDOW.into()) as u32
     }
 
     fn avoidance(&self, growth: &Growth, acked: u64) -> f64 {

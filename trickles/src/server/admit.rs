@@ -277,8 +277,9 @@ impl Server {
                 Plan::Grant { lost: Some((lost, next, tag)) }
             }
             ClaimKind::Restart { attempt, rtt } => {
-                let declared = check_declared(rtt, skewed_age)?.max(continuation.epoch.rtt());
-                let rto = Duration::from_micros(2 * u64::from(declared)).max(SLOT);
+                let declared = check_declared(rtt, skewed_age)?;
+                let slowest = declared.max(continuation.epoch.rtt());
+                let rto = Duration::from_micros(2 * u64::from(slowest)).max(SLOT);
                 if attempt > MAX_ATTEMPT || skewed_age < rto * (1 << attempt) {
                     return Err(Discard::Early.into());
                 }
@@ -380,7 +381,8 @@ fn unconsumed<'a>(input: Input<'a>, user: &UserContinuation<'_>) -> Option<Input
     let bytes = input.bytes.get(consumed..)?;
     let takes = usize::try_from(user.input.end - user.input.start).unwrap_or(usize::MAX);
     let cut = bytes.len() > takes;
-    let input = Input { offset: user.input.start, bytes: &bytes[..bytes.len().min(takes)], fin: input.fin && !cut };
+    let input =
+        Input { offset: user.input.start, bytes: &bytes[..bytes.len().min(takes)], fin: input.fin && !cut };
     (!user.input_closed && (input.fin || !input.bytes.is_empty())).then_some(input)
 }
 

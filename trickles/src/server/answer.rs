@@ -161,7 +161,8 @@ fn shorten(slot: &mut [u8], length: usize, limit: usize) -> usize {
         let kept = data.saturating_sub(length - limit);
         let end = if kept == 0 { frame } else { frame + DATA_OVERHEAD + kept };
         if kept > 0 {
-            slot[frame + DATA_OVERHEAD - 2..frame + DATA_OVERHEAD].copy_from_slice(&(kept as u16).to_be_bytes());
+            slot[frame + DATA_OVERHEAD - 2..frame + DATA_OVERHEAD]
+                .copy_from_slice(&(kept as u16).to_be_bytes());
         }
         slot[end..length].fill(0);
         length = end;

@@ -96,7 +96,13 @@ impl Server {
         Ok(())
     }
 
-    fn put_user_continuation(&self, minisocket: &Minisocket<'_>, next: &Next, now: Timestamp, out: &mut Vec<u8>) {
+    fn put_user_continuation(
+        &self,
+        minisocket: &Minisocket<'_>,
+        next: &Next,
+        now: Timestamp,
+        out: &mut Vec<u8>,
+    ) {
         let input = minisocket.event.input;
         let user = minisocket.user_continuation.as_ref();
         let offset = input.map_or(user.map_or(0, |user| user.input.start), |input| input.offset);
@@ -124,7 +130,8 @@ impl Server {
         let keys = self.seal.ring.get(continuation.birth_key).unwrap_or_else(|| self.seal.ring.signing());
         let tag = continuation.tag;
         let epoch = &continuation.epoch;
-        let Some((exit, boundary)) = epoch.exit.zip(epoch.exit_number()).filter(|&(_, at)| at < numbers.end) else {
+        let Some((exit, boundary)) = epoch.exit.zip(epoch.exit_number()).filter(|&(_, at)| at < numbers.end)
+        else {
             return nonce::run(&keys.nonce, tag, numbers);
         };
         // From the exit on the declaration is part of the tag: what one fork reveals proves nothing in another.
@@ -222,8 +229,7 @@ impl Server {
         answer: &mut Answer<'_>,
     ) -> Result<(), Reset> {
         let flow = minisocket.continuation.flow;
-        let taken =
-            run_bits(run, |block, mask| self.filter.granted(minisocket.shard, flow, block) & mask);
+        let taken = run_bits(run, |block, mask| self.filter.granted(minisocket.shard, flow, block) & mask);
         let numbers = epoch.share(&run.positions());
         if numbers.end - numbers.start > MAX_TRAIN {
             return Ok(());
@@ -242,7 +248,9 @@ impl Server {
             }
             let filled = answer.packets.len();
             for number in owned.clone() {
-                if answer.stopped || !answer.packet(&mut cursor, sealed(number), number..number + 1, position)? {
+                if answer.stopped
+                    || !answer.packet(&mut cursor, sealed(number), number..number + 1, position)?
+                {
                     answer.stopped = true;
                     break;
                 }
@@ -268,7 +276,8 @@ impl Server {
         let flow = minisocket.continuation.flow;
         let mut granted = run_bits(run, |block, mask| {
             let base = block * BLOCK_NUMBERS;
-            let wanted = if base >= run.first { filled >> (base - run.first) } else { filled << (run.first - base) };
+            let wanted =
+                if base >= run.first { filled >> (base - run.first) } else { filled << (run.first - base) };
             match wanted as u32 & mask {
                 0 => 0,
                 wanted => self.filter.grant(minisocket.shard, flow, block, wanted, now),
@@ -299,7 +308,8 @@ impl Server {
             if !sealed_each {
                 continuation.earned = first.position;
                 continuation.bytes = ((train.len() - 1) * answer.packet_size
-                    + (last.length + CONTINUATION_FRAME).min(answer.packet_size)) as u32;
+                    + (last.length + CONTINUATION_FRAME).min(answer.packet_size))
+                    as u32;
             }
             let sealed = self.seal_continuation(&continuation, minisocket.event.client);
             let last_index = train.len() - 1;
@@ -316,7 +326,8 @@ impl Server {
                     nonce: self.nonces(template, packet.numbers.clone()),
                     frames: Frames::default(),
                 };
-                answer.outbox.bytes[packet.start..packet.start + TRAIN_HEADER].copy_from_slice(&train.header());
+                answer.outbox.bytes[packet.start..packet.start + TRAIN_HEADER]
+                    .copy_from_slice(&train.header());
                 // All packets of a train but the last are full.
                 let length = if index == last_index { packet.length } else { answer.packet_size };
                 self.queue(packet.start..packet.start + length, answer.outbox);

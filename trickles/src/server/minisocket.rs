@@ -53,8 +53,13 @@ pub trait Output {
     ///
     /// # Errors
     /// [`Reset`] ends the stream: the bytes can no longer be regenerated.
-    fn read(&mut self, state: &[u8], output: Range<u64>, offset: u64, buffer: &mut [u8])
-    -> Result<usize, Reset>;
+    fn read(
+        &mut self,
+        state: &[u8],
+        output: Range<u64>,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> Result<usize, Reset>;
 }
 
 /// A server application that answers at once.

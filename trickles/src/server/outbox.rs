@@ -41,9 +41,10 @@ impl Outbox {
 
     /// The batches in sending order.
     pub fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
-        self.batches
-            .iter()
-            .map(|(range, segment_size)| Batch { contents: &self.bytes[range.clone()], segment_size: *segment_size })
+        self.batches.iter().map(|(range, segment_size)| Batch {
+            contents: &self.bytes[range.clone()],
+            segment_size: *segment_size,
+        })
     }
 
     /// The packets in sending order.
@@ -55,7 +56,11 @@ impl Outbox {
     pub(super) fn queue(&mut self, range: Range<usize>) {
         if let Some((last, segment_size)) = self.batches.last_mut() {
             let full = last.len().is_multiple_of(*segment_size);
-            if full && last.end == range.start && range.len() <= *segment_size && last.len() / *segment_size < 64 {
+            if full
+                && last.end == range.start
+                && range.len() <= *segment_size
+                && last.len() / *segment_size < 64
+            {
                 last.end = range.end;
                 return;
             }

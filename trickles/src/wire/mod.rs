@@ -10,10 +10,11 @@ mod response;
 
 pub use layout::{Cursor, room};
 pub use request::{
-    Claim, ClaimKind, Envelope, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_WANTS, MIN_CLAIM, Request, Run, Runs,
+    Claim, ClaimKind, Envelope, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_WANTS, MIN_CLAIM, Request, Run,
+    Runs,
 };
-pub use response::{Frame, Frames, Notice, Response, Train};
 pub(crate) use response::{FRAME_CONTINUATION, FRAME_DATA, FRAME_USER_CONTINUATION};
+pub use response::{Frame, Frames, Notice, Response, Train};
 
 /// Protocol version.
 pub const VERSION: u8 = 1;

@@ -85,7 +85,13 @@ impl Application for PatternApplication {
 }
 
 impl Output for PatternApplication {
-    fn read(&mut self, state: &[u8], output: Range<u64>, offset: u64, buffer: &mut [u8]) -> Result<usize, Reset> {
+    fn read(
+        &mut self,
+        state: &[u8],
+        output: Range<u64>,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> Result<usize, Reset> {
         let state = PatternState::decode(Some(state));
         assert!(output.contains(&offset) && offset + buffer.len() as u64 <= output.end);
         for (index, byte) in buffer.iter_mut().enumerate() {
@@ -110,6 +116,7 @@ pub struct Endpoint {
     pub client: Client,
     pub address: SocketAddr,
     pub started: bool,
+    timer: Option<Duration>,
     pub received: u64,
     /// Seed and length of what it asked for, to compare byte for byte.
     pub expected: Vec<(u64, u64)>,
@@ -182,6 +189,7 @@ impl World {
             client: Client::new(config, seed, Timestamp::ZERO + start),
             address,
             started: false,
+            timer: None,
             received: 0,
             expected,
             finished_at: None,
@@ -199,17 +207,11 @@ impl World {
     /// Runs until `end`, or until all clients have finished.
     pub fn run_until(&mut self, end: Duration) {
         loop {
-            for index in 0..self.clients.len() {
-                if self.clients[index].start <= self.now {
-                    self.clients[index].started = true;
-                    self.drive(index);
-                }
-            }
-            let timers = self.clients.iter().map(|endpoint| match endpoint.started {
-                true => endpoint.client.poll_timeout().map(|at| Duration::from_micros(at.as_micros())),
+            let timers = self.clients.iter().filter_map(|endpoint| match endpoint.started {
+                true => endpoint.timer,
                 false => Some(endpoint.start),
             });
-            let next = timers.flatten().chain(self.up.next_delivery()).chain(self.down.next_delivery()).min();
+            let next = timers.chain(self.up.next_delivery()).chain(self.down.next_delivery()).min();
             let all_finished = self.clients.iter().all(|endpoint| endpoint.finished_at.is_some());
             let Some(next) = next.filter(|&next| next <= end && !all_finished) else {
                 self.now = if all_finished { self.now } else { end };
@@ -233,9 +235,13 @@ impl World {
                 self.clients[delivery.tag].client.handle_datagram(&delivery.payload, timestamp);
                 self.drive(delivery.tag);
             }
-            for endpoint in self.clients.iter_mut().filter(|endpoint| endpoint.started) {
-                if endpoint.client.poll_timeout().is_some_and(|at| at <= timestamp) {
+            for index in 0..self.clients.len() {
+                let endpoint = &mut self.clients[index];
+                let starts = !endpoint.started && endpoint.start <= self.now;
+                endpoint.started |= starts;
+                if starts || endpoint.timer.is_some_and(|at| at <= self.now) {
                     endpoint.client.handle_timeout(timestamp);
+                    self.drive(index);
                 }
             }
         }
@@ -258,7 +264,11 @@ impl World {
                 Ok(Some(count)) => {
                     for (position, &byte) in bytes[..count].iter().enumerate() {
                         let offset = endpoint.received + position as u64;
-                        assert_eq!(Some(byte), endpoint.expected_byte(offset), "byte {offset} of client {index}");
+                        assert_eq!(
+                            Some(byte),
+                            endpoint.expected_byte(offset),
+                            "byte {offset} of client {index}"
+                        );
                     }
                     endpoint.received += count as u64;
                     total += count;
@@ -276,6 +286,8 @@ impl World {
             self.datagrams += 1;
             self.up.send(self.now, self.buffer.clone(), false, index);
         }
+        let endpoint = &mut self.clients[index];
+        endpoint.timer = endpoint.client.poll_timeout().map(|at| Duration::from_micros(at.as_micros()));
     }
 
     /// Mbit/s of application bytes that a client received between two moments.
