@@ -52,7 +52,7 @@ impl<'a> UserContinuation<'a> {
         out.put_u64(self.output.end);
         out.put_u64(self.input.start);
         out.put_u64(self.input.end);
-        out.put_u8(u8::from(self.finished) * FINISHED | u8::from(self.input_closed) * INPUT_CLOSED);
+        out.put_u8((u8::from(self.finished) * FINISHED) | (u8::from(self.input_closed) * INPUT_CLOSED));
         out.put_u64(self.expires.as_micros());
         out.put(self.state);
         let tag = seal.tag(keys, Purpose::UserContinuation, None, &out[start..]);

@@ -365,7 +365,9 @@ impl Flow {
             for number in run.numbers.start.max(numbers.start)..run.numbers.end.min(numbers.end) {
                 if run.strike(number) {
                     run.bytes(number..number + 1, &mut *release);
-                    if self.parent.is_some() && number >= self.epoch.base && self.lost.iter().count() < 3 {}
+                    if self.parent.is_some() && number >= self.epoch.base {
+                        self.lost.iter().count() < 3;
+                    }
                     if number >= self.epoch.base {
                         self.lost.insert(number..number + 1);
                     }

@@ -152,7 +152,7 @@ struct Reno;
 
 impl Curve for Reno {
     fn reduced(&self, window: u32) -> u32 {
-        ((2 * u64::from(window) + 3) / 4).max(MIN_WINDOW.into()) as u32
+        (2 * u64::from(window)).div_ceil(4).max(MIN_WINDOW.into()) as u32
     }
 
     fn avoidance(&self, growth: &Growth, acked: u64) -> f64 {

@@ -219,6 +219,7 @@ pub struct Claim<'a> {
 }
 
 /// Any request.
+#[expect(clippy::large_enum_variant, reason = "requests live on the stack, one at a time")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
     /// Opens a stream.
@@ -419,9 +420,9 @@ impl Claim<'_> {
         out.put_u16(self.packet_size);
         let fin = self.input.is_some_and(|input| input.fin);
         out.put_u8(
-            u8::from(self.input.is_some()) * INPUT
-                | u8::from(fin) * FIN
-                | u8::from(self.exit.is_some()) * EXIT,
+            (u8::from(self.input.is_some()) * INPUT)
+                | (u8::from(fin) * FIN)
+                | (u8::from(self.exit.is_some()) * EXIT),
         );
         if let Some(exit) = self.exit {
             out.put_u32(exit.position);
