@@ -1,6 +1,6 @@
 //! As much of an HTTP/1.1 client as one `GET` needs.
 
-use std::io::{self, Cursor};
+use std::io::{self, Cursor, ErrorKind};
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Chain};
@@ -9,7 +9,7 @@ use trickles_tokio::TricklesStream;
 
 use crate::url::Url;
 
-/// The longest request that travels in the first packet, with room to spare for what else is in that.
+/// How much of a request travels in the first packet, with room to spare for what else is in that.
 const MAX_EARLY_INPUT: usize = 1000;
 /// The longest response head.
 const MAX_HEAD: usize = 16 << 10;
@@ -67,7 +67,7 @@ pub(crate) enum Answer {
 
 /// Asks for the file at `url`, or for the rest of it.
 pub(crate) async fn get(url: &Url, resume: Option<&Resume>, config: ClientConfig) -> Result<Answer> {
-    let mut stream = send(url, request(url, resume), config).await?;
+    let mut stream = send(url, &request(url, resume), config).await?;
     let (head, rest) = read_head(&mut stream).await?;
     match (head.status, resume) {
         (200, _) => Ok(Answer::Whole(head, Cursor::new(rest).chain(stream))),
@@ -96,15 +96,17 @@ fn request(url: &Url, resume: Option<&Resume>) -> String {
 }
 
 /// Opens a stream to the first of the host's addresses that answers.
-async fn send(url: &Url, request: String, mut config: ClientConfig) -> Result<TricklesStream> {
+async fn send(url: &Url, request: &str, mut config: ClientConfig) -> Result<TricklesStream> {
     let addresses = tokio::net::lookup_host((url.host.as_str(), url.port));
     let addresses: Vec<_> = addresses.await.map_err(HostError)?.collect();
-    if request.len() <= MAX_EARLY_INPUT {
-        config.early_input = request.into_bytes();
-        return Ok(TricklesStream::connect_with(&*addresses, config).await?);
-    }
+    let (early, rest) = request.as_bytes().split_at(request.len().min(MAX_EARLY_INPUT));
+    config.early_input = early.to_vec();
     let mut stream = TricklesStream::connect_with(&*addresses, config).await?;
-    stream.write_all(request.as_bytes()).await?;
+    match stream.write_all(rest).await {
+        // The server has seen enough: its response says why.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        result => result?,
+    }
     Ok(stream)
 }
 
@@ -152,7 +154,7 @@ impl Head {
             }
             "etag" => self.tag = is_strong_tag(value).then(|| value.to_owned()),
             "content-range" => self.range_start = range_start(value),
-            "location" => self.location = Some(value.to_owned()),
+            "location" => self.location = Some(value.escape_default().to_string()),
             "transfer-encoding" => {
                 bail!("the response has the transfer encoding {value}, not supported here")
             }

@@ -67,12 +67,12 @@ impl Draw {
         Duration::from_nanos(self.below(nanos + 1))
     }
 
-    /// Flips 1 to 8 distinct bits. The number of draws this takes varies, so they come from a generator of
+    /// Flips 1 to `most` distinct bits. The number of draws this takes varies, so they come from a generator of
     /// their own.
-    pub(crate) fn damage(&self, payload: &mut [u8]) {
+    pub(crate) fn damage(&self, payload: &mut [u8], most: u8) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.0);
         let bits = payload.len() * 8;
-        let count = bits.min(1 + Draw::new(&mut rng).below(8) as usize);
+        let count = bits.min(1 + Draw::new(&mut rng).below(most.max(1).into()) as usize);
         let mut flipped = BTreeSet::new();
         while flipped.len() < count {
             let bit = Draw::new(&mut rng).below(bits as u128) as usize;

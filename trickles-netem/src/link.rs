@@ -144,7 +144,7 @@ impl<T: Clone> Link<T> {
     fn launch(&mut self, mut copy: Delivery<T>, fate: CopyFate) {
         if !copy.payload.is_empty() && fate.corrupt.happens(self.path.corrupt) {
             let before = checksum(&copy.payload);
-            fate.damage.damage(&mut copy.payload);
+            fate.damage.damage(&mut copy.payload, self.path.corrupt_bits);
             if self.path.verify_checksum && checksum(&copy.payload) != before {
                 self.stats.dropped_checksum += 1;
                 return;

@@ -45,9 +45,12 @@ pub struct Path {
     pub reorder: f64,
     /// Extra delay of the copies chosen by [`reorder`](Self::reorder).
     pub reorder_delay: Duration,
-    /// Probability, in `0.0..=1.0`, that 1 to 8 distinct random bits of a copy's payload are flipped. An
-    /// empty payload has none to flip.
+    /// Probability, in `0.0..=1.0`, that distinct random bits of a copy's payload are flipped. An empty
+    /// payload has none to flip.
     pub corrupt: f64,
+    /// Most bits flipped in a corrupted copy, at least 1. Any number from 1 to it is as likely. One bit, the
+    /// default, never escapes the UDP checksum; of several some do.
+    pub corrupt_bits: u8,
     /// Drops a corrupted copy when its UDP checksum tells, as the receiving kernel would.
     pub verify_checksum: bool,
     /// Swallows every datagram offered. Those already on their way still arrive.
@@ -70,6 +73,7 @@ impl Default for Path {
             reorder: 0.0,
             reorder_delay: Duration::ZERO,
             corrupt: 0.0,
+            corrupt_bits: 1,
             verify_checksum: true,
             down: false,
         }

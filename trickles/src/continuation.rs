@@ -120,7 +120,11 @@ impl Continuation {
         // Sign-extended: the earning position may belong to the flight before the epoch.
         let earned = base.wrapping_add((((uint48(&mut reader)? << 16) as i64) >> 16) as u64);
         let issued = Timestamp::from_micros(reader.u64()?);
-        let rooted = issued - Duration::from_micros(u64::from(reader.u32()?));
+        let rooted = match reader.u32()? {
+            // Saturated: at an unknown distance, which must not count as a smaller one.
+            u32::MAX => Timestamp::ZERO,
+            micros => issued - Duration::from_micros(u64::from(micros)),
+        };
         let port = reader.u16()?;
         let bytes = reader.u32()?;
         let epoch = Epoch { curve, base, growth, flight, exit };

@@ -213,3 +213,6 @@ impl Seal {
         self.mac(keys, purpose, client, body).verify_truncated_left(tag).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

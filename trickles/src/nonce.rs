@@ -22,3 +22,6 @@ pub(crate) fn prf(key: &[u8; 16], words: &[u64]) -> u64 {
 pub(crate) fn run(key: &[u8; 16], tag: u64, run: Range<u64>) -> u64 {
     prf(key, &[tag, run.start]) ^ prf(key, &[tag, run.end])
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,3 +93,6 @@ impl<'a> UserContinuation<'a> {
         seal.verify(keys, Purpose::UserContinuation, None, body, tag).then(|| Self::peek(sealed)).flatten()
     }
 }
+
+#[cfg(test)]
+mod tests;

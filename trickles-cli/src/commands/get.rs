@@ -32,7 +32,7 @@ the file has changed on the server. FILE is replaced when the download is comple
 #[derive(Debug, Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Get {
-    /// The file, as trickles://HOST[:PORT]/PATH; the port is 4433 if none is named.
+    /// The file, as trickles://HOST:PORT/PATH; the port can be left out if it is 4433.
     url: Url,
 
     /// Where to store it; `-` is standard output. The default is the last part of the path, in this directory.

@@ -21,8 +21,9 @@ Exit codes: 0 success, 1 error, 2 wrong usage";
 
 /// Make a key ring for `trickles serve --key-file`.
 ///
-/// Servers with the same key ring and the same files are one service: any of them can go on with what another
-/// one began. Whoever has the key ring can pretend to be such a server.
+/// Servers with the same key ring and the same directory are one service: any of them can go on with what
+/// another one began. The directory must be shared, since a copy of a file counts as another version of it.
+/// Whoever has the key ring can pretend to be such a server.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Keygen {

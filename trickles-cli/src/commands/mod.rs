@@ -15,12 +15,12 @@ Examples:
   trickles demo                            see a download survive a server that is killed three times
   trickles serve ~/files                   serve a directory
   trickles get trickles://HOST/movie.mkv   fetch a file, or continue to
-  trickles keygen keys                     make a key ring for several servers of the same files";
+  trickles keygen keys                     make a key ring for several servers";
 
 /// Files over Trickles, a transport like TCP whose servers keep no state per connection.
 ///
 /// Clients carry what a server needs to know, sealed by the server. A server that was killed and started
-/// again, or another one with the same key ring and the same files, goes on with running downloads.
+/// again, or another one with the same key ring and directory, goes on with running downloads.
 #[derive(Debug, Parser)]
 #[command(
     name = "trickles",

@@ -23,7 +23,7 @@ Examples:
   trickles serve ~/files --listen 127.0.0.1:0    to this machine only, on any free port
   trickles serve /srv --listen '[::]:4433'       over IPv6 and, where the system allows it, IPv4
   trickles serve /srv --key-file /etc/trickles/keys
-                                                 as one of several servers of the same files
+                                                 as one of several servers of this directory
 
 The first line on standard output is `listening on ADDRESS`.
 
@@ -32,7 +32,8 @@ Exit codes: 0 ended by SIGINT, SIGTERM or SIGHUP, 1 error, 2 wrong usage";
 /// Serve the files in a directory.
 ///
 /// The server keeps nothing about its clients: kill it and start it again, and running downloads go on.
-/// Nothing outside of the directory can be reached. Traffic is authenticated, but not encrypted.
+/// Nothing outside of the directory can be reached. As with plain HTTP, whoever is on the way can read and
+/// change what is sent.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Serve {

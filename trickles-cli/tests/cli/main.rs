@@ -1,5 +1,7 @@
 //! The program as its users have it: processes, sockets and files.
 
+#![expect(clippy::unwrap_used, reason = "it is the tests' way to fail, in what they share too")]
+
 mod demo;
 mod get;
 mod help;
@@ -11,7 +13,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -51,6 +53,7 @@ fn assert_ok(output: &Output) {
 }
 
 /// Sends a signal, as `kill` does.
+#[cfg(unix)]
 fn signal(child: &Child, name: &str) {
     let command = format!("kill -{name} {}", child.id());
     assert!(Command::new("sh").args(["-c", &command]).status().unwrap().success());
@@ -147,7 +150,8 @@ impl ServeProcess {
         self.address
     }
 
-    fn stop(mut self, name: &str) -> ExitStatus {
+    #[cfg(unix)]
+    fn stop(mut self, name: &str) -> std::process::ExitStatus {
         signal(&self.child, name);
         self.child.wait().unwrap()
     }

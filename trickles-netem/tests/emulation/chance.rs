@@ -115,6 +115,7 @@ fn stormy() -> Path {
         reorder: 0.1,
         reorder_delay: 7 * MS,
         corrupt: 0.2,
+        corrupt_bits: 8,
         verify_checksum: false,
         ..Path::default()
     }
@@ -134,8 +135,15 @@ fn same_seed_gives_the_same_to_the_byte() {
 /// A change here breaks every recorded seed.
 #[test]
 fn fates_of_a_seed_are_fixed_for_good() {
-    let chances =
-        Path { loss: 0.5, burst: 2.5, duplicate: 0.5, reorder: 0.5, corrupt: 0.5, ..Path::default() };
+    let chances = Path {
+        loss: 0.5,
+        burst: 2.5,
+        duplicate: 0.5,
+        reorder: 0.5,
+        corrupt: 0.5,
+        corrupt_bits: 8,
+        ..Path::default()
+    };
     let path = Path { jitter: MS, reorder_delay: 2 * MS, verify_checksum: false, ..chances };
     let mut link = Link::new(path, 2);
     for tag in 0..12 {
@@ -168,6 +176,7 @@ fn one_probability_does_not_shift_the_fates_of_others() {
         reorder: 0.3,
         reorder_delay: MS,
         corrupt: 0.3,
+        corrupt_bits: 8,
         verify_checksum: false,
         ..base.clone()
     };

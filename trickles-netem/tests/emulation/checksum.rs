@@ -43,7 +43,7 @@ fn udp_checksum(payload: &[u8]) -> u16 {
 
 #[test]
 fn checksum_drops_nearly_all_corruption_and_passes_only_equal_checksums() {
-    let mut link = corrupted(Path { corrupt: 1.0, ..Path::default() });
+    let mut link = corrupted(Path { corrupt: 1.0, corrupt_bits: 8, ..Path::default() });
     let deliveries = drain(&mut link);
     for delivery in &deliveries {
         let sent = payload(delivery.tag);
@@ -59,7 +59,8 @@ fn checksum_drops_nearly_all_corruption_and_passes_only_equal_checksums() {
 
 #[test]
 fn without_the_checksum_all_corruption_arrives() {
-    let mut unchecked = corrupted(Path { corrupt: 1.0, verify_checksum: false, ..Path::default() });
+    let mut unchecked =
+        corrupted(Path { corrupt: 1.0, corrupt_bits: 8, verify_checksum: false, ..Path::default() });
     let deliveries = drain(&mut unchecked);
     assert_eq!(unchecked.stats().corrupted_delivered, COUNT);
 
@@ -75,13 +76,14 @@ fn without_the_checksum_all_corruption_arrives() {
     assert!(counts.iter().all(|count| count.abs_diff(COUNT / 8) < COUNT / 200), "{counts:?}");
 
     // The same seed with the checksum on lets through exactly those that no checksum detects.
-    let mut checked = corrupted(Path { corrupt: 1.0, ..Path::default() });
+    let mut checked = corrupted(Path { corrupt: 1.0, corrupt_bits: 8, ..Path::default() });
     assert_eq!(drain(&mut checked).len() as u64, undetected);
 }
 
 #[test]
 fn corruption_has_the_rate() {
-    let mut link = corrupted(Path { corrupt: 0.02, verify_checksum: false, ..Path::default() });
+    let mut link =
+        corrupted(Path { corrupt: 0.02, corrupt_bits: 8, verify_checksum: false, ..Path::default() });
     for delivery in drain(&mut link) {
         assert_eq!(delivery.corrupted, delivery.payload != payload(delivery.tag));
     }
@@ -91,14 +93,15 @@ fn corruption_has_the_rate() {
 
 #[test]
 fn an_empty_payload_has_nothing_to_corrupt() {
-    let mut link = Link::new(Path { corrupt: 1.0, ..Path::default() }, 3);
+    let mut link = Link::new(Path { corrupt: 1.0, corrupt_bits: 8, ..Path::default() }, 3);
     link.send(Duration::ZERO, Vec::new(), false, ());
     assert!(!link.deliver(Duration::ZERO).unwrap().corrupted);
 }
 
 #[test]
 fn a_single_byte_can_lose_no_more_than_its_bits() {
-    let mut link = Link::new(Path { corrupt: 1.0, verify_checksum: false, ..Path::default() }, 3);
+    let mut link =
+        Link::new(Path { corrupt: 1.0, corrupt_bits: 8, verify_checksum: false, ..Path::default() }, 3);
     for _ in 0..1_000 {
         link.send(Duration::ZERO, vec![0], false, ());
     }

@@ -31,6 +31,7 @@ fn paths() -> impl Strategy<Value = Path> {
         duplicate: chances.2,
         reorder: chances.3,
         corrupt: chances.4,
+        corrupt_bits: 8,
         verify_checksum: chances.5,
         ..Path::default()
     })

@@ -178,9 +178,10 @@ impl Flow {
     /// The oldest runs without an answer, to be presented again on their own.
     pub(crate) fn probe(&self) -> Option<(Selection<'_>, ArrayVec<usize, MAX_RUNS>)> {
         let unseen = |run: &Run| run.answered.is_none() && run.spent.is_none() && !run.is_opening();
-        let start = self.runs.iter().position(unseen)?;
+        let again = |(index, run)| Some((index, self.present_again(run)?));
+        let (start, (train, kind, limit)) =
+            self.runs.iter().enumerate().filter(|(_, run)| unseen(run)).find_map(again)?;
         let first = &self.runs[start];
-        let (train, kind, limit) = self.present_again(first)?;
         let mut indices = ArrayVec::<usize, MAX_RUNS>::new();
         let mut numbers = 0;
         for (index, run) in self.runs.iter().enumerate().skip(start) {
@@ -216,6 +217,9 @@ impl Flow {
             return Some((newest(self.epoch.base)?, kind, self.prefix));
         }
         let parent = self.parent?;
+        if run.positions.start < parent.epoch.base {
+            return None;
+        }
         if last < parent.lost {
             let kind = ClaimKind::Continue { proven: parent.lost, proof: parent.proof };
             return Some((newest(parent.epoch.base)?, kind, parent.lost));

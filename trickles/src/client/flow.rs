@@ -196,9 +196,11 @@ impl Flow {
         }
         let Some(index) = self.run_index(numbers.start) else { return arrival };
         let run = &mut self.runs[index];
-        if run.first.echo == train.echo && train.number == run.numbers.start {
+        // Later packets of a train measure its length; of an opening any is better than none.
+        let leads = train.number == run.numbers.start || (run.is_opening() && run.answered.is_none());
+        if run.first.echo == train.echo && leads {
             arrival.elapsed = Some(now.since(run.first.at));
-        } else if run.last.echo == train.echo && train.number == run.numbers.start {
+        } else if run.last.echo == train.echo && leads {
             arrival.elapsed = Some(now.since(run.last.at));
         }
         match run.answered {
@@ -365,9 +367,6 @@ impl Flow {
             for number in run.numbers.start.max(numbers.start)..run.numbers.end.min(numbers.end) {
                 if run.strike(number) {
                     run.bytes(number..number + 1, &mut *release);
-                    if self.parent.is_some() && number >= self.epoch.base {
-                        self.lost.iter().count() < 3;
-                    }
                     if number >= self.epoch.base {
                         self.lost.insert(number..number + 1);
                     }

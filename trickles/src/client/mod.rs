@@ -295,9 +295,9 @@ impl Client {
         step.into_iter().chain(loss).chain(self.probe_at()).chain(self.deadline()).min()
     }
 
-    /// Whether the server has answered.
+    /// Whether the server's application has answered.
     pub fn is_connected(&self) -> bool {
-        self.flow.is_some()
+        self.outputs.newest().is_some()
     }
 
     /// Why the stream failed, if it did.

@@ -112,15 +112,15 @@ impl Client {
     }
 
     fn note_arrival(&mut self, train: &Train<'_>, sample: Option<Duration>) {
+        // What the old epoch still yields makes its Restart superfluous.
+        if matches!(self.opening, Some(Opening { kind: OpeningKind::Restart { .. }, .. })) {
+            self.abandon_opening();
+        }
         let Some(flow) = &mut self.flow else { return };
         self.active = self.now;
         self.backoff = 0;
         self.probe = false;
         self.ready_since.get_or_insert(self.now);
-        // What the old epoch still yields makes its Restart superfluous.
-        if matches!(self.opening, Some(Opening { kind: OpeningKind::Restart { .. }, .. })) {
-            self.opening = None;
-        }
         self.slow_start.acknowledged(u64::from(train.span));
         if let Some(sample) = sample {
             self.rtt.sample(sample);
@@ -352,7 +352,12 @@ impl Client {
     }
 
     pub(super) fn rto(&self) -> Duration {
-        (self.rtt.smoothed() * 2).max(MIN_RTO)
+        let presented =
+            self.flow.as_ref().and_then(Flow::newest).map_or(0, |newest| newest.fields.epoch.rtt());
+        let exit = self.flow.as_ref().map_or(0, |flow| flow.epoch.rtt());
+        let frozen = presented.max(exit).max(self.rtt.declared());
+        let slowest = self.rtt.smoothed().max(Duration::from_micros(u64::from(frozen)));
+        (slowest * 2).max(MIN_RTO)
     }
 
     /// When a Restart of this attempt may be granted: the presented continuation has to be old enough.

@@ -6,7 +6,9 @@ use crate::epoch::RTT_BOUNDS;
 use crate::time::Timestamp;
 
 /// Floor of the variance term of the probe time-out: schedulers are not more punctual than this.
-const GRANULARITY: Duration = Duration::from_millis(5);
+const GRANULARITY: Duration = Duration::from_millis(10);
+/// Samples that make a minimum (RFC 9406: N_RTT_SAMPLE).
+const SAMPLES: u32 = 8;
 /// Probe time-out before there is a sample.
 const INITIAL: Duration = Duration::from_millis(300);
 
@@ -16,6 +18,7 @@ pub(crate) struct Rtt {
     variation: Duration,
     /// Smallest sample of the epoch.
     epoch_min: Option<Duration>,
+    epoch_samples: u32,
     /// Smallest sample of all.
     path_min: Option<Duration>,
 }
@@ -23,6 +26,7 @@ pub(crate) struct Rtt {
 impl Rtt {
     pub(crate) fn sample(&mut self, sample: Duration) {
         let sample = sample.max(Duration::from_micros(1));
+        self.epoch_samples = self.epoch_samples.saturating_add(1);
         self.epoch_min = Some(self.epoch_min.map_or(sample, |min| min.min(sample)));
         self.path_min = Some(self.path_min.map_or(sample, |min| min.min(sample)));
         let Some(smoothed) = self.smoothed else {
@@ -37,6 +41,7 @@ impl Rtt {
     /// A new epoch: its minimum starts from what is smoothed.
     pub(crate) fn start_epoch(&mut self) {
         self.epoch_min = None;
+        self.epoch_samples = 0;
     }
 
     pub(crate) fn smoothed(&self) -> Duration {
@@ -52,13 +57,13 @@ impl Rtt {
     /// the path's own, since half of it must not exceed the age of any claim after the queue has drained.
     pub(crate) fn declared(&self) -> u32 {
         let Some((min, path)) = self.epoch_min.or(self.smoothed).zip(self.path_min) else { return 0 };
-        let min = min.min(path * 2);
-        let micros = u32::try_from((min - min / 8).as_micros()).unwrap_or(u32::MAX);
+        let min = if self.epoch_samples < SAMPLES { path } else { min.min(path * 2) };
+        let margin = (self.variation * 2).clamp(min / 8, min / 2);
+        let micros = u32::try_from((min - margin).as_micros()).unwrap_or(u32::MAX);
         micros.clamp(RTT_BOUNDS.start, RTT_BOUNDS.end - 1)
     }
 }
 
-const SAMPLES: u32 = 8;
 const MIN_THRESHOLD: Duration = Duration::from_millis(4);
 const MAX_THRESHOLD: Duration = Duration::from_millis(16);
 /// Conservative slow start grows by one packet for this many.

@@ -35,6 +35,8 @@ pub(super) enum Step {
     Resume,
     /// Nothing can be claimed: start again.
     Restart,
+    /// Nothing can be asked for: connect again.
+    Hello,
     /// Claim positions for about this many numbers, with input or without.
     Claim {
         numbers: u64,
@@ -59,16 +61,22 @@ impl Client {
             return Step::Idle;
         }
         if let Some(opening) = &self.opening {
-            return if opening.send_at <= self.now { Step::Open } else { Step::Wait(opening.send_at) };
+            let granted_at = match opening.kind {
+                OpeningKind::Restart { .. } => self.restart_at(0),
+                _ => opening.send_at,
+            };
+            let send_at = opening.send_at.max(granted_at);
+            return if send_at <= self.now { Step::Open } else { Step::Wait(send_at) };
         }
         let Some(flow) = &self.flow else { return Step::Idle };
         if self.probe && flow.probe().is_some() {
             return Step::Probe;
         }
-        let input = self.input.has_pending()
-            && self.input_request.is_none()
-            && self.outputs.newest().is_some()
-            && !self.outputs.is_closed();
+        if self.outputs.newest().is_none() {
+            // What says how the stream goes on was lost with the rest of its packet.
+            return if flow.runs.is_empty() { Step::Hello } else { Step::Idle };
+        }
+        let input = self.input.has_pending() && self.input_request.is_none() && !self.outputs.is_closed();
         let room = room(self.config.packet_size, false) as u64;
         let from = self.assembler.read_offset();
         let wanted = self.outputs.wanted(from, self.assembler.limit(), MAX_TRAIN * room);
@@ -127,6 +135,7 @@ impl Client {
                     self.opening = Some(Opening { kind, send_at: self.now, sent: Default::default() });
                 }
                 Step::Restart => self.restart(),
+                Step::Hello => self.connect_again(),
                 Step::Probe => {
                     self.probe = false;
                     return self.send_probe(out);
@@ -134,6 +143,15 @@ impl Client {
                 Step::Claim { numbers, input } => return self.send_claim(numbers, input, out),
             }
         }
+    }
+
+    fn connect_again(&mut self) {
+        self.flow = None;
+        self.stream = None;
+        self.input_request = None;
+        self.stray_hellos.extend(self.input_echoes.drain(..).map(|input| input.echo));
+        let kind = OpeningKind::Hello;
+        self.opening = Some(Opening { kind, send_at: self.now, sent: Default::default() });
     }
 
     /// How many bytes of input a request holds besides `overhead` bytes.
@@ -149,9 +167,10 @@ impl Client {
                 (0..opening.sent.len() as u8).take_while(|&next| self.restart_at(next + 1) <= self.now);
             *attempt = allowed.count() as u8;
         }
-        // One that is repeated asks for the same bytes: whichever is answered.
-        for range in opening.sent.iter().flat_map(|sent| sent.wants.iter().cloned()) {
-            release(&mut self.outputs, &self.assembler, range);
+        // What an unanswered request asked for is asked for again: whichever is answered.
+        let unanswered = self.flow.iter().flat_map(|flow| &flow.runs).flat_map(|run| &run.wants);
+        for range in opening.sent.iter().flat_map(|sent| &sent.wants).chain(unanswered) {
+            release(&mut self.outputs, &self.assembler, range.clone());
         }
         let sent = match opening.kind {
             OpeningKind::Hello => self.emit_hello(echo, out),

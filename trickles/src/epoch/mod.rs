@@ -146,7 +146,7 @@ impl Epoch {
     /// The epoch a Resume or Refresh opens at `now` with at most `window0` packets: nothing was lost, so
     /// the slow-start threshold stays.
     pub fn resume(&self, acked: u64, window0: u32, rtt: u32, now: Timestamp) -> Option<Self> {
-        let window0 = window0.min(self.window(acked)).min(INITIAL_WINDOW).max(1);
+        let window0 = window0.min(self.window(acked)).clamp(1, INITIAL_WINDOW);
         let growth = curve::curve(self.curve).resumed(&self.ruling(acked), window0, rtt);
         self.opened(acked, growth, now)
     }

@@ -72,17 +72,17 @@ fn each_position_is_granted_once(threads: usize, cells: usize, rounds: u64) {
 
 #[test]
 fn two_threads_and_small_tables() {
-    each_position_is_granted_once(2, 32, 10_000);
+    each_position_is_granted_once(2, 32, 3_000);
 }
 
 #[test]
 fn two_threads_and_a_long_clear() {
-    each_position_is_granted_once(2, 4096, 4_000);
+    each_position_is_granted_once(2, 4096, 1_500);
 }
 
 #[test]
 fn four_threads() {
-    each_position_is_granted_once(4, 64, 2_000);
+    each_position_is_granted_once(4, 64, 1_000);
 }
 
 /// Tables that overflow all the time, so that generations pass while calls are under way: what the horizon

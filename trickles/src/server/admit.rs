@@ -416,9 +416,10 @@ fn check_continue(claim: &Claim<'_>, continuation: &Continuation, proven: u64) -
         && span.start >= epoch.first_position()
         && span.end <= continuation.end() + MAX_TRAIN
         && span.end <= proven
-        && proven - epoch.base < MAX_POSITION;
+        && proven.saturating_sub(epoch.base) < MAX_POSITION;
     // What is left of the flight is adopted by claims for the numbers it shares.
-    let sharing = span.start >= epoch.base || span.end - epoch.base <= u64::from(epoch.growth.window0);
+    let sharing =
+        span.start >= epoch.base || span.end.saturating_sub(epoch.base) <= u64::from(epoch.growth.window0);
     if own > 0 && sane && sharing && adopts(own, adopted) { Ok(()) } else { Err(Discard::Field.into()) }
 }
 
