@@ -17,11 +17,11 @@ const MAX_HEADERS: usize = 100;
 
 /// The server answers with a status from which no file can be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the server answers {status} {reason}{}", .location.as_ref().map(|to| format!(" (it points to {to})")).unwrap_or_default())]
+#[error("the server answers {status} {reason}{hint}")]
 pub(crate) struct StatusError {
     status: u16,
     reason: String,
-    location: Option<String>,
+    hint: String,
 }
 
 /// The name of the host leads to no address.
@@ -79,7 +79,10 @@ pub(crate) async fn get(url: &Url, resume: Option<&Resume>, config: ClientConfig
             Ok(Answer::Rest(head, Cursor::new(rest).chain(stream)))
         }
         (416, Some(_)) => Ok(Answer::NoRange),
-        (status, _) => Err(StatusError { status, reason: head.reason, location: head.location }.into()),
+        (status, _) => {
+            let hint = head.location.map(|to| format!(" (it points to {to})")).unwrap_or_default();
+            Err(StatusError { status, reason: head.reason, hint }.into())
+        }
     }
 }
 

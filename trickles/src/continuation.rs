@@ -21,7 +21,8 @@ pub type Sealed = [u8; SEALED_LENGTH];
 pub struct Continuation {
     /// Id of the key that sealed it.
     pub key: u16,
-    /// Id of the key that was signing when the flow was born: its nonces stay those of this key.
+    /// Id of the key that was signing when the flow last opened an epoch, recovery aside: until it opens another
+    /// its nonces stay those of this key.
     pub birth_key: u16,
     /// The server that issued it.
     pub issuer: u32,

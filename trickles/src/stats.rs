@@ -1,6 +1,6 @@
 //! What became of received datagrams: network input never is an error, it is discarded and counted.
 
-/// Why a received datagram had no effect. Order of the checks: docs/protocol.md section 6.
+/// Why a received datagram had no effect. Order of the checks: docs/protocol.md section 6.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 #[repr(usize)]

@@ -1,6 +1,8 @@
 //! Every byte arrives, once, in order, whatever the network and the server do.
 //!
 //! `TRICKLES_RUNS` sets how many seeded runs there are, `TRICKLES_SEED` replays one of them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::time::Duration;

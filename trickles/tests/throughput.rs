@@ -1,5 +1,7 @@
 //! How much of a bottleneck flows get. `cargo test -p trickles --test throughput -- --nocapture` prints the
 //! figures.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::time::Duration;

@@ -72,6 +72,8 @@ pub(crate) struct Flow {
     gaps: VecDeque<Gap>,
     /// One past the highest number that has arrived.
     pub(crate) highest: u64,
+    /// One past the highest number asked for: a server has no others to send.
+    asked: u64,
     /// Numbers of the epoch that were claimed and are lost.
     lost: RangeSet,
     /// Reordering tolerated, in quarters of the round-trip time.
@@ -97,6 +99,7 @@ impl Flow {
             runs: VecDeque::new(),
             gaps: VecDeque::new(),
             highest: first.epoch.base,
+            asked: first.epoch.base + u64::from(first.epoch.growth.window0),
             lost: RangeSet::default(),
             reorder_quarters: 1,
             request_loss: 0,
@@ -165,6 +168,7 @@ impl Flow {
     /// Notes a run as claimed.
     pub(crate) fn add_run(&mut self, run: Run, smoothed: Duration) {
         self.claimed.insert(run.positions.clone());
+        self.asked = self.asked.max(run.numbers.end);
         if run.numbers.start < self.highest {
             // Numbers that others overtook before anybody asked for them: they are late only a round trip on.
             let overtaken = run.numbers.start..run.numbers.end.min(self.highest);
@@ -263,7 +267,8 @@ impl Flow {
             // Of the flight only what is pending is of interest.
             return self.run_index(numbers.start).is_some_and(|at| self.runs[at].is_pending(numbers.start));
         }
-        if numbers.start < self.prefix || self.beyond.contains_key(&numbers.start) {
+        if numbers.start < self.prefix || numbers.end > self.asked || self.beyond.contains_key(&numbers.start)
+        {
             return false;
         }
         self.beyond.insert(numbers.start, (numbers.end, nonce));

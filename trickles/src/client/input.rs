@@ -62,6 +62,11 @@ impl SendBuffer {
         self.acknowledged
     }
 
+    /// How many bytes are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Copies up to `limit` bytes from the front into `out`; whether the end follows them.
     pub(crate) fn front(&self, limit: usize, out: &mut Vec<u8>) -> bool {
         let count = self.bytes.len().min(limit);
@@ -73,18 +78,19 @@ impl SendBuffer {
     }
 
     /// The server has consumed all before `offset`, and the end if `closed`. `shown`: one past the last byte
-    /// of the request it answered, if it answered one, the end counting as one.
-    pub(crate) fn acknowledge(&mut self, offset: u64, closed: bool, shown: Option<u64>) {
+    /// of the request it answered, if it answered one, the end counting as one. Returns whether that is news.
+    pub(crate) fn acknowledge(&mut self, offset: u64, closed: bool, shown: Option<u64>) -> bool {
         let count = offset.saturating_sub(self.acknowledged).min(self.bytes.len() as u64);
         let newly_closed = closed && self.fin && !self.fin_acknowledged && offset >= self.acknowledged;
-        if count > 0 || newly_closed {
-            self.bytes.drain(..count as usize);
-            self.acknowledged += count;
-            self.fin_acknowledged |= closed && self.fin && self.bytes.is_empty();
-            self.stalled_at = None;
-        } else if shown.is_some() {
+        if count == 0 && !newly_closed {
             self.stalled_at = self.stalled_at.max(shown);
+            return false;
         }
+        self.bytes.drain(..count as usize);
+        self.acknowledged += count;
+        self.fin_acknowledged |= closed && self.fin && self.bytes.is_empty();
+        self.stalled_at = None;
+        true
     }
 }
 

@@ -90,6 +90,9 @@ pub enum Failure {
     /// The server's application ended the stream with this code.
     #[error("stream reset by the server with code {0}")]
     Reset(u32),
+    /// The server's application consumes nothing of as much input as a request can hold.
+    #[error("the server consumes none of the input it is shown")]
+    InputRefused,
     /// The application's state has expired.
     #[error("the stream was idle for longer than the server keeps its state valid")]
     Expired,
@@ -143,10 +146,14 @@ struct OpeningSent {
 /// Input on its way to the server: one request at a time.
 #[derive(Clone, Copy, Debug)]
 struct InputRequest {
+    /// The request that carries it.
+    echo: u64,
     /// First number that its positions own; `None` while it rides in an opening.
     first_number: Option<u64>,
     /// One past the last byte it shows, the end counting as one.
     reach: u64,
+    /// Whether more was waiting than it could hold.
+    full: bool,
 }
 
 /// An answer to input says what follows in the stream; bytes of other answers to the same input are not mixed.

@@ -13,6 +13,8 @@ use crate::wire::{Frame, Notice, Response, Train};
 
 /// Longest time between restarts while nothing comes back.
 const MAX_RESTART_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest time a server can ask to be left alone.
+const MAX_PENDING: Duration = Duration::from_secs(30);
 /// Smallest restart time-out, as the server enforces it.
 const MIN_RTO: Duration = Duration::from_millis(200);
 /// Most doublings a server accepts.
@@ -79,14 +81,9 @@ impl Client {
     /// Takes user continuations, then data.
     fn take_frames(&mut self, train: &Train<'_>) {
         for frame in train.frames.iter() {
-            if let Frame::UserContinuation(sealed) = frame
-                && self.stream.is_some()
-                && self.outputs.learn(sealed, self.stream, train.echo)
-                && let Some((offset, closed)) = self.outputs.consumed()
-            {
-                let shown = self.input_request.map(|request| request.reach);
-                self.input.acknowledge(offset, closed, shown);
-                self.input_request = None;
+            if let Frame::UserContinuation(sealed) = frame {
+                let news = self.outputs.learn(sealed, self.stream, train.echo);
+                self.take_acknowledgement(news, train.echo);
             }
         }
         for frame in train.frames.iter() {
@@ -99,6 +96,18 @@ impl Client {
                     self.outputs.cover(arrived.start..arrived.end.max(arrived.start));
                 }
             }
+        }
+    }
+
+    /// A user continuation has come: it says what the server has consumed.
+    fn take_acknowledgement(&mut self, news: bool, echo: u64) {
+        let answered = self.input_request.is_some_and(|request| request.echo == echo);
+        let Some((offset, closed)) = self.outputs.consumed().filter(|_| news || answered) else { return };
+        let request = self.input_request.take().filter(|_| answered);
+        let progress = self.input.acknowledge(offset, closed, request.map(|request| request.reach));
+        if !progress && request.is_some_and(|request| request.full) {
+            // Asked again, it would say the same.
+            self.failure.get_or_insert(Failure::InputRefused);
         }
     }
 
@@ -237,20 +246,24 @@ impl Client {
 
     /// There is nothing to send yet: what was claimed under `echo` is the client's again.
     fn handle_pending(&mut self, echo: u64, delay: Duration) {
-        self.progress = self.now;
-        self.active = self.now;
-        self.backoff = 0;
-        self.pending_until = self.now + delay;
+        let until = self.now + delay;
         if self.opening.as_ref().is_some_and(|opening| opening.sent.iter().any(|sent| sent.sent.echo == echo))
         {
             self.abandon_opening();
-            return;
+        } else if let Some(flow) = &mut self.flow {
+            let back = flow.take_back(|run| run.last.echo == echo && run.answered.is_none());
+            if back.is_empty() {
+                return;
+            }
+            for range in back.into_iter().flat_map(|run| run.wants) {
+                release(&mut self.outputs, &self.assembler, range);
+            }
+            self.settle_input();
         }
-        let Some(flow) = &mut self.flow else { return };
-        for run in flow.take_back(|run| run.last.echo == echo && run.answered.is_none()) {
-            run.wants.into_iter().for_each(|range| release(&mut self.outputs, &self.assembler, range));
-        }
-        self.settle_input();
+        self.progress = self.now;
+        self.active = self.now;
+        self.backoff = 0;
+        self.pending_until = until.min(self.now + MAX_PENDING);
     }
 
     /// Forgets a Restart or Resume that was not granted.

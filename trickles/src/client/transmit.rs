@@ -211,8 +211,12 @@ impl Client {
         Request::Hello(hello).emit(usize::from(self.config.packet_size), out);
         let with_input = fin || !bytes.is_empty();
         if with_input {
-            self.input_request =
-                Some(InputRequest { first_number: None, reach: bytes.len() as u64 + u64::from(fin) });
+            self.input_request = Some(InputRequest {
+                echo,
+                first_number: None,
+                reach: bytes.len() as u64 + u64::from(fin),
+                full: bytes.len() < self.input.len(),
+            });
         }
         self.note_input_echo(echo, 0);
         let sent = Sent { echo, at: self.now };
@@ -244,6 +248,9 @@ impl Client {
         let input = self.input_due();
         let mut wants = Wants::new(self, input)?;
         let ranges = wants.fill(u64::from(packets), true);
+        if ranges.is_empty() && !input {
+            return None;
+        }
         let user_continuation = wants.user_continuation.clone();
         let mut runs = Runs::default();
         runs.push(wire::Run { first: 0, count: packets as u8 }, &ranges);
@@ -406,7 +413,8 @@ impl Client {
             let offset = self.input.offset();
             let fin = self.input.front(self.input_room(claim.length() + 10), &mut bytes);
             let reach = offset + bytes.len() as u64 + u64::from(fin);
-            self.input_request = Some(InputRequest { first_number, reach });
+            let full = bytes.len() < self.input.len();
+            self.input_request = Some(InputRequest { echo, first_number, reach, full });
             claim.input = Some(Input { offset, bytes: &bytes, fin });
             self.note_input_echo(echo, self.outputs.known_end());
         }

@@ -1,5 +1,5 @@
 //! Congestion curves: the window as a closed-form function of the packets acknowledged in an epoch
-//! (docs/protocol.md, "Curves").
+//! (docs/protocol.md sections 5.23 to 5.32).
 //!
 //! A server that remembers nothing cannot count acknowledgements one by one, so a curve answers for any
 //! position at once. Replicas must agree to the bit: everything here is integers, or IEEE 754 addition,
@@ -13,7 +13,7 @@ mod tests;
 /// The largest window, in packets; every curve is constant once it gets there.
 pub const MAX_WINDOW: u32 = 1 << 20;
 
-/// Positions of an epoch end here (docs/protocol.md); more acknowledged packets count as this many.
+/// Beyond any epoch's positions (docs/protocol.md section 5.2); more acknowledged packets count as this many.
 const MAX_ACKED: u64 = 1 << 48;
 
 /// What a reduction leaves at least, in packets (RFC 9438 section 4.6, RFC 5681 section 3.1).
@@ -57,7 +57,7 @@ impl Growth {
 ///
 /// For every `growth` and `i`, `window(growth, i) <= window(growth, i + 1) <= window(growth, i) + 1`, never more
 /// than [`MAX_WINDOW`], and `window(growth, 0)` is `window0`: the numbering of packets rests on it
-/// (docs/protocol.md, section 2).
+/// (docs/protocol.md section 5.3).
 pub trait Curve: Debug + Send + Sync {
     /// What a congestion event leaves of a window of `window` whole packets, at least 2: `beta * (window + 1/2)`,
     /// rounded, since the window before it was cut to whole packets was half a packet more on average.

@@ -27,6 +27,8 @@
 
 mod fingerprint;
 #[cfg(test)]
+mod interrupts;
+#[cfg(test)]
 mod races;
 mod shard;
 mod table;
@@ -40,9 +42,14 @@ pub use fingerprint::{FilterConfig, FingerprintFilter};
 
 use crate::time::Timestamp;
 
-/// Every primitive the threads meet at, imported once so that a model checker can take their place.
+/// Every primitive at which threads meet, so that a model checker's can take their place. In unit tests the
+/// atomics can be interrupted between any two operations.
 mod sync {
-    pub(super) use std::{sync::Mutex, sync::atomic::AtomicU64, sync::atomic::Ordering, thread::yield_now};
+    #[cfg(test)]
+    pub(super) use super::interrupts::AtomicU64;
+    #[cfg(not(test))]
+    pub(super) use std::sync::atomic::AtomicU64;
+    pub(super) use std::{sync::Mutex, sync::atomic::Ordering, thread::yield_now};
 }
 
 /// Packet numbers in a block: number = `block * BLOCK_NUMBERS + bit`.

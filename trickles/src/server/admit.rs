@@ -1,4 +1,4 @@
-//! The checks on a request, in the order of docs/protocol.md section 6. Nothing is looked up or decoded
+//! The checks on a request, in the order of docs/protocol.md section 6.1. Nothing is looked up or decoded
 //! before the authentication tag has been verified, and nothing is marked before there is an answer.
 
 use std::net::{IpAddr, SocketAddr};

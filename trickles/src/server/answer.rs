@@ -52,6 +52,8 @@ pub(super) struct Answer<'a> {
     pub(super) emitted: usize,
     /// There is nothing more to send, or no more may be sent.
     pub(super) stopped: bool,
+    /// The application had less than was wanted.
+    pub(super) dry: bool,
     /// Packets filled but not queued.
     pub(super) packets: Vec<Packet>,
 }
@@ -91,6 +93,7 @@ impl Answer<'_> {
                 Err(reset) => failed = Some(reset),
             }
         });
+        self.dry |= exhausted;
         let length = self.outbox.bytes.len() - start;
         if failed.is_some() || length == TRAIN_HEADER {
             self.outbox.bytes.truncate(start);

@@ -73,6 +73,7 @@ impl Server {
             used: 0,
             emitted: 0,
             stopped: false,
+            dry: false,
             packets: Vec::new(),
         };
         let built = match minisocket.plan {
@@ -83,7 +84,7 @@ impl Server {
         };
         let notice = match built {
             Ok(()) if answer.emitted > 0 => return Ok(()),
-            Ok(()) if answer.stopped => {
+            Ok(()) if answer.dry => {
                 Notice::Pending(u32::try_from(self.config.pending.as_millis()).unwrap_or(u32::MAX))
             }
             Ok(()) => {
@@ -162,10 +163,7 @@ impl Server {
                 break;
             }
         }
-        let Some(last) = answer.packets.last_mut() else {
-            answer.stopped = true;
-            return Ok(());
-        };
+        let Some(last) = answer.packets.last_mut() else { return Ok(()) };
         last.numbers.end = epoch.base + u64::from(epoch.growth.window0);
         let parent = minisocket.continuation;
         let mut continuation = parent;
@@ -174,7 +172,6 @@ impl Server {
             let granted = self.filter.grant(minisocket.shard, parent.flow, block, mark, now) != 0;
             if !granted || !self.is_remembered(&parent, minisocket.shard, now) {
                 answer.packets.clear();
-                answer.stopped = false;
                 return Ok(());
             }
             let port = minisocket.event.client.port();

@@ -1,7 +1,7 @@
 //! The server: a pure function of (continuation, claim, now), plus a key ring, a replay filter and counters.
 //! Nothing in it is per connection.
 //!
-//! A datagram is [received](Server::receive): checked in the order of docs/protocol.md section 6. What passes
+//! A datagram is [received](Server::receive): checked in the order of docs/protocol.md section 6.1. What passes
 //! becomes a [`Minisocket`], which an application answers; the answer is [numbered, sealed and
 //! emitted](Server::respond) as trains. [`Server::handle`] does all of it for an [`Application`].
 

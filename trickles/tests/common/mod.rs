@@ -2,7 +2,12 @@
 //!
 //! Seeds: every random run prints its seed when it fails; `TRICKLES_SEED` replays one.
 
-#![allow(dead_code, unreachable_pub, reason = "each scenario is a crate of its own and uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each scenario is a crate of its own and uses its part"
+)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
