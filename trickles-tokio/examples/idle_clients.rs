@@ -106,10 +106,10 @@ fn run_clients(server: SocketAddr, range: Range<u32>, all: u32) -> io::Result<Ve
             }
             let visitor = Visitor::visit(server, number)
                 .map_err(|error| io::Error::new(error.kind(), format!("client {number}: {error}")))?;
-            if number % keep == 0 {
+            if number.is_multiple_of(keep) {
                 kept.push(visitor);
             }
-            if (number + 1) % (all / 20).max(1) == 0 {
+            if (number + 1).is_multiple_of((all / 20).max(1)) {
                 eprintln!("{:>3} %", u64::from(number + 1) * 100 / u64::from(all));
             }
         }

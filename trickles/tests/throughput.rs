@@ -12,11 +12,19 @@ use trickles_netem::Path;
 
 const FOREVER: u64 = 1 << 40;
 const ONE_WAY: Duration = Duration::from_millis(20);
+/// What the headers of a packet leave of it for data.
+const DATA_PER_PACKET: f64 = 1472.0 - 28.0 - 11.0;
+/// What a 1500-byte MTU leaves of UDP payload.
+const PACKET_SIZE: u16 = 1472;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Bytes in flight that fill 40 ms at `mbit`.
 fn bdp(mbit: u64) -> usize {
     (mbit * 1_000_000 / 8 / 25) as usize
+}
+
+fn config() -> ClientConfig {
+    ClientConfig { packet_size: PACKET_SIZE, ..ClientConfig::default() }
 }
 
 fn ample() -> Path {
@@ -43,7 +51,7 @@ fn one_flow_fills_the_bottleneck() {
     for queue in [0.5, 1.0, 2.0] {
         let down = path(100, ONE_WAY, (bdp(100) as f64 * queue) as usize);
         let mut world = World::new(ample(), down, 1);
-        world.fetch(FOREVER, Duration::ZERO, ClientConfig::default());
+        world.fetch(FOREVER, Duration::ZERO, config());
         let (used, goodput) = utilisation(world, 100, 3, 33);
         println!(
             "100 Mbit/s, 40 ms, queue {queue} BDP: {:.1} % used, goodput {goodput:.2} Mbit/s",
@@ -58,7 +66,7 @@ fn one_flow_fills_the_bottleneck() {
 fn four_flows_share_fairly() {
     let mut world = World::new(ample(), path(100, ONE_WAY, bdp(100)), 2);
     for flow in 0..4 {
-        world.fetch(FOREVER, Duration::from_millis(137 * flow), ClientConfig::default());
+        world.fetch(FOREVER, Duration::from_millis(137 * flow), config());
     }
     world.run_until(SECOND * 60);
     let shares: Vec<f64> = (0..4).map(|flow| world.goodput(flow, SECOND * 10, SECOND * 60)).collect();
@@ -76,7 +84,7 @@ fn random_loss_costs_no_more_than_the_response_function_says() {
         .map(|seed| {
             let down = Path { loss, ..path(100, ONE_WAY, bdp(100)) };
             let mut world = World::new(ample(), down, seed);
-            world.fetch(FOREVER, Duration::ZERO, ClientConfig::default());
+            world.fetch(FOREVER, Duration::ZERO, config());
             utilisation(world, 100, 5, 65).1
         })
         .collect();
@@ -84,7 +92,7 @@ fn random_loss_costs_no_more_than_the_response_function_says() {
     // RFC 9438 section 5.1: the larger of the CUBIC and the Reno-friendly average window, in packets.
     let cubic = 1.054 * (0.04f64.powf(0.75) / loss.powf(0.75));
     let friendly = (0.529 * 1.7 / (2.0 * 0.3 * loss)).sqrt();
-    let predicted = cubic.max(friendly) * 1161.0 * 8.0 / 0.04 / 1e6;
+    let predicted = cubic.max(friendly) * DATA_PER_PACKET * 8.0 / 0.04 / 1e6;
     println!("1 % loss, 100 Mbit/s, 40 ms: {goodputs:.2?} Mbit/s, response function {predicted:.2} Mbit/s");
     assert!(goodputs[2] >= predicted);
 }
@@ -94,7 +102,7 @@ fn lost_requests_are_not_congestion() {
     for loss in [0.01, 0.1] {
         let up = Path { loss, ..ample() };
         let mut world = World::new(up, path(20, ONE_WAY, bdp(20)), 3);
-        world.fetch(FOREVER, Duration::ZERO, ClientConfig::default());
+        world.fetch(FOREVER, Duration::ZERO, config());
         let (_, goodput) = utilisation(world, 20, 3, 63);
         println!("20 Mbit/s, 40 ms, {} % of requests lost: {goodput:.2} Mbit/s", loss * 100.0);
         assert!(goodput >= 18.0, "{loss}: {goodput}");
@@ -108,7 +116,7 @@ fn jitter_is_not_loss() {
         let up = Path { jitter: up, ..ample() };
         let down = Path { jitter: down, ..path(100, ONE_WAY, bdp(100)) };
         let mut world = World::new(up, down, 4);
-        world.fetch(FOREVER, Duration::ZERO, ClientConfig::default());
+        world.fetch(FOREVER, Duration::ZERO, config());
         let (used, goodput) = utilisation(world, 100, 3, 33);
         println!("5 ms of jitter on {name}: {:.1} % used, goodput {goodput:.2} Mbit/s", used * 100.0);
         assert!(used >= 0.85, "{name}: {used}");

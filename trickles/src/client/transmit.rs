@@ -177,7 +177,8 @@ impl Client {
             kind => self.emit_reopening(kind, echo, out),
         };
         let Some(sent) = sent else {
-            self.opening = None;
+            // There is nothing to open an epoch for.
+            self.active = self.now;
             return false;
         };
         if opening.sent.is_empty() {
@@ -230,10 +231,9 @@ impl Client {
         self.input_echoes.push_back(InputEcho { echo, known_end });
     }
 
-    /// Whether a request may carry input now, as part of an opening that is repeated too.
+    /// Whether an opening carries input: also what a request without an answer carried before.
     fn input_due(&self) -> bool {
-        let free = self.input_request.is_none_or(|request| request.first_number.is_none());
-        self.input.has_pending() && free && !self.outputs.is_closed()
+        self.input.has_pending() && !self.outputs.is_closed()
     }
 
     fn emit_reopening(&mut self, kind: OpeningKind, echo: u64, out: &mut Vec<u8>) -> Option<OpeningSent> {

@@ -149,6 +149,9 @@ fn acting(case: &Rc<Case>, script: &'static str) -> Interruption {
 /// What happened before, so that calls start in different generations and find some positions granted.
 const BEFORE: [&str; 4] = ["", "T", "ST", "STT"];
 
+/// A call that has to repeat has so many more operations at most.
+const REPEATS: usize = 20;
+
 /// Runs `check` for the step counts of a grant under way, with and without a rotation of its own.
 fn for_each_grant(check: impl Fn(&dyn Fn() -> Rc<Case>, u64, usize)) {
     for before in BEFORE {
@@ -171,7 +174,7 @@ fn calls_interrupted_twice() {
     const SCRIPTS: [&str; 8] = ["A", "S", "T", "TA", "ST", "TT", "TSA", "TTA"];
     for_each_grant(|prepare, advance, steps| {
         for (first, second) in
-            (0..steps + 20).flat_map(|first| (first..steps + 20).map(move |second| (first, second)))
+            (0..steps + REPEATS).flat_map(|first| (first..steps + REPEATS).map(move |second| (first, second)))
         {
             for (one, two) in SCRIPTS.into_iter().flat_map(|one| SCRIPTS.map(|two| (one, two))) {
                 let case = prepare();
@@ -188,7 +191,7 @@ fn calls_interrupted_twice() {
 fn interruptions_interrupted() {
     for_each_grant(|prepare, advance, steps| {
         for (first, second) in
-            (0..steps + 20).flat_map(|first| (0..steps + 20).map(move |second| (first, second)))
+            (0..steps + REPEATS).flat_map(|first| (0..steps + REPEATS).map(move |second| (first, second)))
         {
             for (before, within) in [("", "T"), ("T", "T"), ("T", "A"), ("T", "TA"), ("TT", "T")] {
                 let case = prepare();

@@ -162,6 +162,7 @@ pub struct World {
     pub datagrams: u64,
     /// Whether received bytes are checked.
     pub compare: bool,
+    spins: u32,
 }
 
 impl World {
@@ -177,6 +178,7 @@ impl World {
             buffer: Vec::new(),
             datagrams: 0,
             compare: true,
+            spins: 0,
         }
     }
 
@@ -225,6 +227,8 @@ impl World {
                 self.now = if all_finished { self.now } else { end };
                 return;
             };
+            self.spins = if next <= self.now { self.spins + 1 } else { 0 };
+            assert!(self.spins < 5000, "a timer names the past again and again: the driving law is broken");
             self.now = self.now.max(next);
             let timestamp = self.timestamp();
             while let Some(delivery) = self.up.deliver(self.now) {

@@ -52,7 +52,7 @@ impl fmt::Display for Row<'_> {
         let verdict = if self.1.holds() { "holds" } else { "VIOLATED" };
         write!(
             f,
-            "{name:<52} | {obtained:>9.0} {unit:<7} | {honest:>9.0} | {ratio:>5} | {bound:>9.0} | {verdict}"
+            "{name:<54} | {obtained:>9.0} {unit:<7} | {honest:>9.0} | {ratio:>5} | {bound:>9.0} | {verdict}"
         )
     }
 }
@@ -81,7 +81,7 @@ fn no_lie_brings_more_than_the_design_allows() {
         &sizes::TinyBehindTheOpening,
         &sizes::Banked,
     ];
-    println!("{:<52} | {:>17} | {:>9} | {:>5} | {:>9} |", "strategy", "obtained", "honest", "ratio", "bound");
+    println!("{:<54} | {:>17} | {:>9} | {:>5} | {:>9} |", "strategy", "obtained", "honest", "ratio", "bound");
     let outcomes = strategies.map(|strategy| {
         let outcome = strategy.run();
         println!("{}", Row(strategy.name(), &outcome));

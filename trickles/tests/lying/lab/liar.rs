@@ -66,6 +66,9 @@ impl<'a> Spec<'a> {
 /// The part of an epoch in which nonces are of one kind: its tag, and the declared exit behind it.
 type Fork = (u64, Option<(u32, u32)>);
 
+/// How far a fork is known from its base on, and the proof up to the end of every packet of that.
+type Prefix = (u64, BTreeMap<u64, u64>);
+
 #[derive(Clone, Debug)]
 pub struct Liar {
     pub address: SocketAddr,
@@ -74,8 +77,7 @@ pub struct Liar {
     pub trains: Vec<Train>,
     /// First number of a packet to its end and nonce.
     known: BTreeMap<Fork, BTreeMap<u64, (u64, u64)>>,
-    /// How far each fork is known from its base on, and the proof up to the end of every packet of that.
-    prefixes: RefCell<BTreeMap<Fork, (u64, BTreeMap<u64, u64>)>>,
+    prefixes: RefCell<BTreeMap<Fork, Prefix>>,
 }
 
 impl Liar {
