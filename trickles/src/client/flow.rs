@@ -76,8 +76,8 @@ pub(crate) struct Flow {
     asked: u64,
     /// Numbers of the epoch that were claimed and are lost.
     lost: RangeSet,
-    /// Reordering tolerated, in quarters of the round-trip time.
-    reorder_quarters: u32,
+    /// Reordering tolerated, in eighths of the round-trip time.
+    reorder_eighths: u32,
     /// Share of claims that needed to be presented again, in 1/65536.
     request_loss: u32,
     /// Answers to positions that had been answered before: the replicas share no filter.
@@ -101,7 +101,7 @@ impl Flow {
             highest: first.epoch.base,
             asked: first.epoch.base + u64::from(first.epoch.growth.window0),
             lost: RangeSet::default(),
-            reorder_quarters: 1,
+            reorder_eighths: 2,
             request_loss: 0,
             double_grants: 0,
         }
@@ -110,7 +110,7 @@ impl Flow {
     /// Enters an epoch born of Restart, Resume or Refresh; what was under way is returned.
     pub(crate) fn reborn(&mut self, first: &Continuation) -> VecDeque<Run> {
         let old = std::mem::replace(self, Self::new(first));
-        self.reorder_quarters = old.reorder_quarters;
+        self.reorder_eighths = old.reorder_eighths;
         self.request_loss = old.request_loss;
         self.double_grants = old.double_grants;
         old.runs
@@ -194,7 +194,7 @@ impl Flow {
             self.note_gap(&numbers, now);
             if numbers.clone().any(|number| self.lost.contains(number)) {
                 // Declared lost too early: tolerate more reordering.
-                self.reorder_quarters = (2 * self.reorder_quarters).min(4);
+                self.reorder_eighths = (2 * self.reorder_eighths).min(8);
                 self.lost.remove(numbers.clone());
             }
         }
@@ -315,7 +315,7 @@ impl Flow {
     }
 
     fn reorder_window(&self, smoothed: Duration) -> Duration {
-        (smoothed / 4 * self.reorder_quarters).max(MIN_REORDER)
+        (smoothed / 8 * self.reorder_eighths).max(MIN_REORDER)
     }
 
     /// When the next number is to be declared lost.

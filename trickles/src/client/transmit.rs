@@ -360,12 +360,8 @@ impl Client {
         let positions: u64 = fresh.iter().map(|run| run.positions.end - run.positions.start).sum();
         fresh.into_iter().for_each(|run| flow.add_run(run, self.rtt.smoothed()));
         let window = u64::from(flow.window().max(1));
-        // Fast enough never to hold the window back; in recovery no faster than it.
-        let quarters = match (flow.in_slow_start(), flow.has_unclaimed_flight()) {
-            (true, _) => 8,
-            (false, true) => 4,
-            (false, false) => 5,
-        };
+        // Fast enough never to hold the window back.
+        let quarters = if flow.in_slow_start() { 8 } else { 5 };
         let rate = u32::try_from(window * quarters / 4).unwrap_or(u32::MAX).max(1);
         let interval = self.rtt.smoothed() / rate;
         self.pacer.claimed(claimed, interval, TIMER_GRANULARITY, self.now);

@@ -95,7 +95,6 @@ fn a_slow_fork_is_not_granted_what_a_fast_one_had() {
             let own = fields.first..fields.end().min(next.base);
             Spec::new(&newest, kind, with_adopted(&next, gap.max(fields.earned) + 1..fields.first, own))
         };
-        println!("{:?} {:?} {:?}", lab.elapsed(), spec.kind, spec.runs);
         let answer = liar.claim(&mut lab, &spec);
         liar.receive(&answer);
         let Some(train) = answer.trains.last().filter(|train| !train.refresh) else { break };

@@ -139,11 +139,6 @@ impl Lab {
         self.now = self.now + time;
     }
 
-    /// Since the beginning.
-    pub fn elapsed(&self) -> Duration {
-        self.now.since(EPOCH)
-    }
-
     /// Hands a datagram to the server; the ledger sees what comes out.
     pub fn exchange(&mut self, datagram: &[u8], from: SocketAddr) -> Answer {
         self.raw(datagram, from);
