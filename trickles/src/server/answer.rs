@@ -101,7 +101,8 @@ impl Answer<'_> {
         }
         self.stopped |= cut || exhausted;
         self.outbox.bytes.resize(start + self.packet_size, 0);
-        self.used += length + reserve;
+        // It is padded if another follows, and carries the continuation if none does.
+        self.used += limit;
         self.packets.push(Packet { start, length, numbers, position });
         Ok(true)
     }
