@@ -90,6 +90,9 @@ pub enum Failure {
     /// The server's application ended the stream with this code.
     #[error("stream reset by the server with code {0}")]
     Reset(u32),
+    /// The stream was reset from this side.
+    #[error("stream reset by this client")]
+    Aborted,
     /// The server's application consumes nothing of as much input as a request can hold.
     #[error("the server consumes none of the input it is shown")]
     InputRefused,
@@ -185,6 +188,8 @@ pub struct Client {
     /// Echo values of Hellos that were not the ones answered first.
     stray_hellos: Vec<u64>,
     failure: Option<Failure>,
+    /// What the server is to be told of the reset.
+    parting: Option<u32>,
     /// Hints that the stream cannot go on, in a row.
     refusals: u32,
     now: Timestamp,
@@ -226,6 +231,7 @@ impl Client {
             input_echoes: VecDeque::new(),
             stray_hellos: Vec::new(),
             failure: None,
+            parting: None,
             refusals: 0,
             now,
             ready_since: None,
@@ -291,7 +297,7 @@ impl Client {
     /// When the client wants to be woken; `None` when only an input can change anything.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         if self.failure.is_some() {
-            return None;
+            return self.parting.map(|_| self.now);
         }
         let step = match self.step() {
             Step::Wait(at) => Some(at),
@@ -356,6 +362,15 @@ impl Client {
     /// Ends the input. The output stays open.
     pub fn shutdown(&mut self) {
         self.input.finish();
+    }
+
+    /// Abandons the stream: the server's application is told `code`, once and without a guarantee. Reading and
+    /// writing fail from here on. A stream that is just forgotten is closed as well.
+    pub fn reset(&mut self, code: u32) {
+        if self.failure.is_none() {
+            self.failure = Some(Failure::Aborted);
+            self.parting = Some(code);
+        }
     }
 
     /// Whether there is room for [`write`](Self::write), or it would fail.

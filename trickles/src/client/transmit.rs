@@ -126,6 +126,12 @@ impl Client {
 
     /// Writes the request that is due; whether there was one.
     pub(super) fn transmit(&mut self, out: &mut Vec<u8>) -> bool {
+        if let Some(code) = self.parting.take() {
+            let echo = self.echo.fresh();
+            let Some(newest) = self.flow.as_ref().and_then(super::Flow::newest) else { return false };
+            Request::Reset { echo, continuation: &newest.sealed, code }.emit(MIN_CLAIM, out);
+            return true;
+        }
         loop {
             match self.step() {
                 Step::Idle | Step::Wait(_) => return false,

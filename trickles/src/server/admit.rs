@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::minisocket::Plan;
-use super::{Event, Minisocket, Outbox, Server};
+use super::{Event, Minisocket, Outbox, Received, Server};
 use crate::continuation::{BODY_LENGTH, Continuation, Sealed};
 use crate::epoch::{Epoch, INITIAL_WINDOW, MAX_POSITION, RTT_BOUNDS, SlowStartExit, adopts};
 use crate::key_ring::Purpose;
@@ -49,7 +49,7 @@ impl Server {
         from: SocketAddr,
         now: Timestamp,
         outbox: &mut Outbox,
-    ) -> Option<Minisocket<'a>> {
+    ) -> Option<Received<'a>> {
         self.stats.received += 1;
         self.clock = self.clock.max(now);
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
@@ -68,9 +68,9 @@ impl Server {
             return None;
         };
         match self.admit(envelope, arrival, outbox) {
-            Ok(minisocket) => {
-                self.stats.events += u64::from(minisocket.is_some());
-                minisocket
+            Ok(received) => {
+                self.stats.events += u64::from(received.is_some());
+                received
             }
             Err(Refusal(discard, notice)) => {
                 self.stats.discard(discard);
@@ -87,10 +87,10 @@ impl Server {
         envelope: Envelope<'a>,
         arrival: Arrival,
         outbox: &mut Outbox,
-    ) -> Result<Option<Minisocket<'a>>, Refusal> {
+    ) -> Result<Option<Received<'a>>, Refusal> {
         let Some(sealed) = envelope.continuation else {
             let Some(Request::Hello(hello)) = envelope.open() else { return Err(Discard::Malformed.into()) };
-            return self.admit_hello(&hello, arrival).map(Some);
+            return self.admit_hello(&hello, arrival).map(Received::Event).map(Some);
         };
         let continuation = self.open(sealed, arrival.from.ip())?;
         if continuation.issued > arrival.now + self.skew(&continuation) {
@@ -102,8 +102,12 @@ impl Server {
             return Ok(None);
         }
         match envelope.open() {
-            Some(Request::Claim(claim)) => self.admit_claim(&claim, continuation, arrival).map(Some),
-            Some(Request::Reset { .. }) => Ok(None),
+            Some(Request::Claim(claim)) => {
+                self.admit_claim(&claim, continuation, arrival).map(Received::Event).map(Some)
+            }
+            Some(Request::Reset { code, .. }) => {
+                Ok(Some(Received::Reset { stream: continuation.stream, code }))
+            }
             _ => Err(Discard::Malformed.into()),
         }
     }

@@ -69,6 +69,27 @@ pub trait Application: Output {
     /// # Errors
     /// [`Reset`] ends the stream.
     fn input(&mut self, event: &Event<'_>) -> Result<Next, Reset>;
+
+    /// The client abandons `stream` with an application error code. A hint: it may be lost or repeated, and
+    /// most clients close by forgetting.
+    fn reset(&mut self, stream: u64, code: u32) {
+        let _ = (stream, code);
+    }
+}
+
+/// What a datagram amounts to.
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack, one at a time")]
+#[derive(Debug)]
+pub enum Received<'a> {
+    /// A request that awaits its answer.
+    Event(Minisocket<'a>),
+    /// The client abandons a stream.
+    Reset {
+        /// Server-made name of the stream.
+        stream: u64,
+        /// Application error code.
+        code: u32,
+    },
 }
 
 /// What the transport does with an event's answer.

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use minisocket::{Application, Event, Minisocket, Next, Output, Reset};
+pub use minisocket::{Application, Event, Minisocket, Next, Output, Received, Reset};
 pub use outbox::{Batch, Outbox};
 
 use crate::key_ring::{KeyRing, Seal};
@@ -124,7 +124,14 @@ impl Server {
         application: &mut A,
         outbox: &mut Outbox,
     ) -> Result<(), AnswerError> {
-        let Some(minisocket) = self.receive(datagram, from, now, outbox) else { return Ok(()) };
+        let minisocket = match self.receive(datagram, from, now, outbox) {
+            Some(Received::Event(minisocket)) => minisocket,
+            Some(Received::Reset { stream, code }) => {
+                application.reset(stream, code);
+                return Ok(());
+            }
+            None => return Ok(()),
+        };
         let next = match minisocket.wants_next().then(|| application.input(minisocket.event())) {
             Some(Ok(next)) => Some(next),
             Some(Err(reset)) => {

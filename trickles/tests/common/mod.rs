@@ -36,6 +36,8 @@ pub fn pattern(seed: u64, offset: u64) -> u8 {
 #[derive(Debug, Default, Clone)]
 pub struct PatternApplication {
     pub inputs: u64,
+    /// Codes of the streams that clients abandoned.
+    pub resets: Vec<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +88,10 @@ impl Application for PatternApplication {
         state.start = produced;
         let finished = fin || words.next() == Some("close");
         Ok(Next { state: state.encode(), output: produced..produced + length, finished, consumed })
+    }
+
+    fn reset(&mut self, _stream: u64, code: u32) {
+        self.resets.push(code);
     }
 }
 
@@ -257,6 +263,11 @@ impl World {
                 }
             }
         }
+    }
+
+    /// To be called after an application's call, as the driving law asks.
+    pub fn wake(&mut self, index: usize) {
+        self.drive(index);
     }
 
     /// Reads what has arrived and sends what is due, as the driving law asks.
