@@ -12,12 +12,12 @@ use trickles::client::ClientConfig;
 /// Longest time without a received byte while the server is away for `outage` at each second.
 fn longest_stall(one_way: Duration, outage: Duration) -> Duration {
     let mut world = World::new(path(1000, one_way, 1 << 20), path(200, one_way, 500_000), 1);
-    world.fetch(60_000_000, Duration::ZERO, ClientConfig::default());
+    world.fetch(100_000_000, Duration::ZERO, ClientConfig::default());
     let step = Duration::from_millis(1);
     let (mut longest, mut last_progress, mut received) = (Duration::ZERO, Duration::ZERO, 0);
     let mut life = 1;
     let mut down_until = None;
-    while world.clients[0].finished_at.is_none() && world.now < Duration::from_secs(30) {
+    while world.clients[0].finished_at.is_none() && world.now < Duration::from_secs(60) {
         world.run_until(world.now + step);
         if world.clients[0].received > received {
             longest = longest.max(world.now - last_progress);

@@ -111,8 +111,9 @@ impl Demo {
         let segment = self.size / (u64::from(self.kills) + 1);
         // What the client may hold for its reader is less than what lies between two kills. So each of them
         // comes before the end of the transfer, and after bytes from the server that it hits.
-        let receive_buffer = (segment / 4).min(4 * MIB) as usize;
-        let config = ClientConfig { receive_buffer, ..ClientConfig::default() };
+        let defaults = ClientConfig::default();
+        let receive_buffer = defaults.receive_buffer.min((segment / 4) as usize);
+        let config = ClientConfig { receive_buffer, ..defaults };
         let started = clock::now();
         let Answer::Whole(_, mut body) = http_client::get(url, None, config).await? else {
             bail!("the server does not send the whole file");

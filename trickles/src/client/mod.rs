@@ -41,7 +41,9 @@ pub struct ClientConfig {
     pub curve: CurveId,
     /// Size of packets, in bytes of UDP payload.
     pub packet_size: u16,
-    /// Most received bytes held for the application, those it has not read included.
+    /// Most received bytes held for the application, those it has not read included; rounded up to a power of
+    /// two. It bounds what is in flight, so it should cover rate times round trip, and not by far exceed what
+    /// the socket's own buffer holds.
     pub receive_buffer: usize,
     /// Most written bytes held until the server has consumed them.
     pub send_buffer: usize,
@@ -59,7 +61,7 @@ impl Default for ClientConfig {
             service: Vec::new(),
             curve: CurveId::Cubic,
             packet_size: 1200,
-            receive_buffer: 4 << 20,
+            receive_buffer: 2 << 20,
             send_buffer: 256 << 10,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),

@@ -338,14 +338,15 @@ impl Client {
         (self.flow.is_none() || self.is_outstanding()).then(|| self.progress + patience)
     }
 
-    /// Nothing has come for a while: ask again for what was not answered, once; then start again.
+    /// Nothing has come for a while: ask again for what was not answered, until a Restart would be granted; then
+    /// start again.
     pub(super) fn probe_timeout(&mut self) {
         self.backoff += 1;
         let Some(flow) = &mut self.flow else { return };
         let (outputs, assembler) = (&mut self.outputs, &self.assembler);
         flow.lose_stragglers(&mut |range| release(outputs, assembler, range));
         self.enter_recovery();
-        if self.backoff == 1 {
+        if self.backoff == 1 || self.restart_at(0) > self.now {
             self.probe = true;
         } else if self.has_work() {
             self.restart();
