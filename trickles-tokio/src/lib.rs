@@ -14,3 +14,8 @@ pub use stream::TricklesStream;
 /// The protocol, with the configuration of both sides and what an application implements.
 pub use trickles;
 pub use trickles_driver::replay_filter;
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

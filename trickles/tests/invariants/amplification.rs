@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use trickles::epoch::CurveId;
 use trickles::key_ring::KeyRing;
 use trickles::stats::Discard;
+use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, Run, Runs, room};
+use trickles::wire::{Hello, Input, Request};
 
 use crate::cases;
 use crate::lab::liar::hello;
@@ -52,7 +54,6 @@ proptest! {
         service in proptest::collection::vec(any::<u8>(), 0..3),
         fin in any::<bool>(),
     ) {
-        use trickles::wire::{Hello, Input, Request};
         let mut lab = Lab::new();
         let input = Input { offset: 0, bytes: &input, fin };
         let hello =
@@ -114,6 +115,37 @@ proptest! {
         prop_assert!(length(&answer) < late.len());
         prop_assert_eq!(answer.is_empty(), late.len() <= 149 && !retired, "{}", late.len());
     }
+}
+
+/// A claim whose wants end a few bytes before each packet is full: padding counts.
+#[test]
+fn padding_counts_against_the_bound_for_another_port() {
+    let mut lab = Lab::new();
+    let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 4200);
+    let flight = liar.grow(&mut lab, 100, Duration::from_millis(10));
+    let train = flight.last().unwrap();
+    let epoch = train.fields.epoch;
+    let proven = train.fields.end();
+    let proof = liar.proof(&epoch, train.fields.tag, proven).unwrap();
+    // Each piece leaves room for a data frame's header but not for a byte behind it.
+    let piece = (room(BASE_PACKET_SIZE, false) - 2 * DATA_OVERHEAD) as u64;
+    let wants: Vec<_> = (0..16).map(|index| index * 2000..index * 2000 + piece).collect();
+    let mut runs = Runs::default();
+    assert!(runs.push(Run { first: train.fields.first, count: 20 }, &wants));
+    let claim = Claim {
+        echo: 5,
+        continuation: &train.sealed,
+        kind: ClaimKind::Continue { proven, proof },
+        exit: None,
+        packet_size: BASE_PACKET_SIZE,
+        runs,
+        user_continuation: &liar.user,
+        input: None,
+    };
+    let mut datagram = Vec::new();
+    Request::Claim(claim).emit(6000, &mut datagram);
+    let answer = lab.exchange(&datagram, other_port(liar.address));
+    assert!(answer.bytes <= 3 * datagram.len(), "{} for {}", answer.bytes, datagram.len());
 }
 
 #[test]
