@@ -42,8 +42,9 @@ pub struct Continuation {
     pub earned: u64,
     /// When it was issued.
     pub issued: Timestamp,
-    /// No position above `earned` can have been granted before this moment. Re-presented positions hand it
-    /// down instead of renewing it, so a lineage cannot outlive the replay filter's memory one step at a time.
+    /// No position above `earned` can have been granted in this epoch before this moment. Positions that are
+    /// presented again, and recoveries, hand it down instead of renewing it, so a lineage cannot outlive the
+    /// replay filter's memory one step at a time (docs/protocol.md section 6.10).
     pub rooted: Timestamp,
     /// Client port it was sent to.
     pub port: u16,

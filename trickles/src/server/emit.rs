@@ -207,8 +207,9 @@ impl Server {
             self.fill_run(minisocket, &continuation.epoch, run, wants, answer)?;
             self.mark_run(minisocket, run, now, answer);
             if let Some(first) = answer.packets.first() {
-                // Whatever lies above a position of the presented train had to prove that train first.
-                let renewed = first.position >= presented.first;
+                // What lies above a position of the presented train had to prove that train first, except in a
+                // flight, of which nothing is proven.
+                let renewed = lost.is_none() && first.position >= presented.first;
                 continuation.rooted = if renewed { presented.issued } else { presented.rooted };
                 self.queue_trains(minisocket, &continuation, false, answer);
             }
