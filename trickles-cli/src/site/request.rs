@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::conditions::{Conditions, number};
 use super::response::Status;
 
-pub(super) const MAX_LINE: usize = 1000;
+/// A request carries some 950 bytes of input less what the state takes.
+pub(super) const MAX_LINE: usize = 800;
 
 /// Limits of a whole request head, in bytes and in header fields.
 const MAX_HEAD: usize = 8192;
