@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::conditions::{Conditions, number};
 use super::response::Status;
 
-/// A request carries some 950 bytes of input less what the state takes.
-pub(super) const MAX_LINE: usize = 800;
+pub(super) const MAX_LINE: usize = 1000;
 
 /// Limits of a whole request head, in bytes and in header fields.
 const MAX_HEAD: usize = 8192;

@@ -94,10 +94,10 @@ fn other_methods() {
 fn limits() {
     check(&format!("GET /{} HTTP/1.1|Host: a||", "x".repeat(511)), 404, false);
     check(&format!("GET /{} HTTP/1.1|Host: a||", "x".repeat(512)), 414, true);
-    check(&format!("GET /data.txt?{} HTTP/1.1|Host: a||", "x".repeat(700)), 200, false);
-    check(&format!("GET /{}", "x".repeat(795)), 414, true);
-    check(&format!("GET /data.txt HTTP/1.1|Host: a|X: {}||", "x".repeat(795)), 200, false);
-    check(&format!("GET /data.txt HTTP/1.1|Host: a|X: {}||", "x".repeat(796)), 431, true);
+    check(&format!("GET /data.txt?{} HTTP/1.1|Host: a||", "x".repeat(900)), 200, false);
+    check(&format!("GET /{}", "x".repeat(995)), 414, true);
+    check(&format!("GET /data.txt HTTP/1.1|Host: a|X: {}||", "x".repeat(995)), 200, false);
+    check(&format!("GET /data.txt HTTP/1.1|Host: a|X: {}||", "x".repeat(996)), 431, true);
     check(&format!("GET /data.txt HTTP/1.1|Host: a|X: {}", "x".repeat(1000)), 431, true);
     check(&format!("GET /data.txt HTTP/1.1|Host: a|{}|", "X: y|".repeat(99)), 200, false);
     check(&format!("GET /data.txt HTTP/1.1|Host: a|{}|", "X: y|".repeat(100)), 431, true);
