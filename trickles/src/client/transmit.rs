@@ -339,7 +339,7 @@ impl Client {
         let sent = Sent { echo, at: self.now };
         let mut runs = Runs::default();
         let Some(flow) = &mut self.flow else { return false };
-        let wants_left = MAX_WANTS - fresh.iter().map(|run| run.wants.len()).sum::<usize>();
+        let fresh_wants: usize = fresh.iter().map(|run| run.wants.len()).sum();
         let repeats = match flow.select(numbers) {
             Some(selection) => flow.repeats(&selection, &user_continuation),
             _ => ArrayVec::new(),
@@ -347,7 +347,7 @@ impl Client {
         for index in repeats {
             let run = &mut flow.runs[index];
             let count = (run.positions.end - run.positions.start) as u8;
-            let spare = runs.wants_left() + wants_left >= MAX_WANTS + run.wants.len();
+            let spare = run.wants.len() + fresh_wants <= runs.wants_left();
             if spare && runs.push(wire::Run { first: run.positions.start, count }, &run.wants) {
                 run.last = sent;
                 run.presented += 1;

@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 
 use super::codec::{Reader, Write};
 use super::{HEADER, MAX_GRANT, MAX_PACKET_SIZE, MAX_TRAIN, MIN_PACKET_SIZE, VERSION};
-use crate::continuation::{Continuation, SEALED_LENGTH, Sealed};
+use crate::continuation::{SEALED_LENGTH, Sealed};
 use crate::epoch::{CurveId, SlowStartExit};
 use crate::user_continuation::MAX_LENGTH;
 
@@ -374,11 +374,6 @@ impl Hello<'_> {
 }
 
 impl Claim<'_> {
-    /// The presented continuation's fields, not authenticated.
-    pub fn peek(&self) -> Option<Continuation> {
-        Continuation::peek(self.continuation)
-    }
-
     /// Length without input and padding, in bytes.
     pub fn length(&self) -> usize {
         let kind = match self.kind {
