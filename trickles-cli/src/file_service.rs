@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::time::{Duration, UNIX_EPOCH};
 
-use trickles::server::{Application, Event, Next, Output, Reset};
+use trickles::server::{Application, Event, Next, Output, Reset, Unanswered};
 
-use crate::site::{OutputError, Site};
+use crate::site::{self, OutputError, Site};
 
 /// A stream is reset with this code when the file changed during the response.
 pub const CHANGED: u32 = 1;
@@ -19,11 +19,12 @@ pub const READ: u32 = 3;
 pub struct FileService(pub Site);
 
 impl Application for FileService {
-    fn input(&mut self, event: &Event<'_>) -> Result<Next, Reset> {
+    fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
         let (input, fin) = event.input.map_or((&[][..], false), |input| (input.bytes, input.fin));
         let now = UNIX_EPOCH + Duration::from_micros(event.now.as_micros());
         let next = self.0.input(event.state, input, fin, event.output.end, now);
-        Ok(Next { state: next.state, output: next.output, finished: next.finished, consumed: next.consumed })
+        let site::Next { state, output, finished, consumed } = next;
+        Ok(Next { state, output, finished, consumed, ..Next::default() })
     }
 }
 

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use trickles::client::{Client, ClientConfig};
 use trickles::key_ring::KeyRing;
-use trickles::server::{Application, Event, Next, Output, Reset, ServerConfig};
+use trickles::server::{Application, Event, Next, Output, Reset, ServerConfig, Unanswered};
 use trickles::time::Timestamp;
 use trickles_tokio::Server;
 
@@ -283,11 +283,17 @@ fn serve() -> io::Result<()> {
 struct Answers;
 
 impl Application for Answers {
-    fn input(&mut self, event: &Event<'_>) -> Result<Next, Reset> {
+    fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
         let start = event.output.end;
         let request = event.input.and_then(|input| input.bytes.first_chunk::<8>()).ok_or(Reset(1))?;
         let state = [start.to_le_bytes(), *request].concat();
-        Ok(Next { state, output: start..start + ANSWER, finished: false, consumed: request.len() })
+        Ok(Next {
+            state,
+            output: start..start + ANSWER,
+            finished: false,
+            consumed: request.len(),
+            ..Next::default()
+        })
     }
 }
 

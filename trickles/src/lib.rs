@@ -14,14 +14,14 @@
 //! use trickles::client::{Client, ClientConfig};
 //! use trickles::key_ring::KeyRing;
 //! use trickles::replay::{FilterConfig, FingerprintFilter};
-//! use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Server, ServerConfig};
+//! use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Server, ServerConfig, Unanswered};
 //! use trickles::time::Timestamp;
 //!
 //! /// Says hello to whoever connects.
 //! struct Hello;
 //! impl Application for Hello {
-//!     fn input(&mut self, _: &Event<'_>) -> Result<Next, Reset> {
-//!         Ok(Next { state: b"hello".to_vec(), output: 0..5, finished: true, consumed: 0 })
+//!     fn input(&mut self, _: &Event<'_>) -> Result<Next, Unanswered> {
+//!         Ok(Next { state: b"hello".to_vec(), output: 0..5, finished: true, ..Next::default() })
 //!     }
 //! }
 //! impl Output for Hello {

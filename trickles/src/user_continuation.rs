@@ -1,6 +1,7 @@
 //! The user continuation: opaque application state, sealed by the server, carried by the client
 //! (docs/protocol.md section 3).
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::key_ring::{Purpose, Seal, TAG_LENGTH};
@@ -10,12 +11,25 @@ use crate::wire::codec::{Reader, Write};
 /// Longest application state, in bytes: with it a request still fits a 1200-byte datagram with room for input.
 pub const MAX_STATE: usize = 700;
 /// Length of a user continuation without its state, in bytes.
-pub const OVERHEAD: usize = 2 + 8 * 5 + 1 + 8 + TAG_LENGTH;
+pub const OVERHEAD: usize = 2 + 8 * 5 + 1 + 8 + 8 + 4 + TAG_LENGTH;
 /// Longest user continuation, in bytes.
 pub const MAX_LENGTH: usize = OVERHEAD + MAX_STATE;
 
 const FINISHED: u8 = 1;
 const INPUT_CLOSED: u8 = 2;
+const ANY_ORDER: u8 = 4;
+
+/// Which processing of a stream's input a user continuation comes from (docs/protocol.md section 3.3).
+///
+/// Input can be processed more than once, with different results. All that follows from one presented user
+/// continuation in one server without another presentation has the same lineage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// The request that presented the user continuation this one goes back to.
+    pub echo: u64,
+    /// The server process that answered it.
+    pub issuer: u32,
+}
 
 /// What regenerates a range of a stream's output and takes its next input.
 ///
@@ -33,12 +47,16 @@ pub struct UserContinuation<'a> {
     pub finished: bool,
     /// The input bytes it can take; all before `input.start` are consumed.
     pub input: Range<u64>,
+    /// Whether these are taken in any order, each chunk by its offset, and not consumed from the front.
+    pub any_order: bool,
     /// Whether the end of the input is consumed too.
     pub input_closed: bool,
     /// When it ceases to be valid.
     pub expires: Timestamp,
+    /// Which processing of the input it comes from.
+    pub lineage: Lineage,
     /// The application's state, at most [`MAX_STATE`] bytes.
-    pub state: &'a [u8],
+    pub state: Cow<'a, [u8]>,
 }
 
 impl<'a> UserContinuation<'a> {
@@ -52,9 +70,15 @@ impl<'a> UserContinuation<'a> {
         out.put_u64(self.output.end);
         out.put_u64(self.input.start);
         out.put_u64(self.input.end);
-        out.put_u8((u8::from(self.finished) * FINISHED) | (u8::from(self.input_closed) * INPUT_CLOSED));
+        out.put_u8(
+            (u8::from(self.finished) * FINISHED)
+                | (u8::from(self.input_closed) * INPUT_CLOSED)
+                | (u8::from(self.any_order) * ANY_ORDER),
+        );
         out.put_u64(self.expires.as_micros());
-        out.put(self.state);
+        out.put_u64(self.lineage.echo);
+        out.put_u32(self.lineage.issuer);
+        out.put(&self.state);
         let tag = seal.tag(keys, Purpose::UserContinuation, None, &out[start..]);
         out.put(&tag);
     }
@@ -69,10 +93,11 @@ impl<'a> UserContinuation<'a> {
         let input = reader.u64()?..reader.u64()?;
         let flags = reader.u8()?;
         let expires = Timestamp::from_micros(reader.u64()?);
-        let state = reader.rest();
+        let lineage = Lineage { echo: reader.u64()?, issuer: reader.u32()? };
+        let state = Cow::Borrowed(reader.rest());
         let sane = output.start <= output.end
             && input.start <= input.end
-            && flags & !(FINISHED | INPUT_CLOSED) == 0
+            && flags & !(FINISHED | INPUT_CLOSED | ANY_ORDER) == 0
             && state.len() <= MAX_STATE;
         sane.then_some(Self {
             key,
@@ -80,10 +105,17 @@ impl<'a> UserContinuation<'a> {
             output,
             finished: flags & FINISHED != 0,
             input,
+            any_order: flags & ANY_ORDER != 0,
             input_closed: flags & INPUT_CLOSED != 0,
             expires,
+            lineage,
             state,
         })
+    }
+
+    /// The same, independent of what it was read from.
+    pub(crate) fn into_owned(self) -> UserContinuation<'static> {
+        UserContinuation { state: Cow::Owned(self.state.into_owned()), ..self }
     }
 
     /// Reads a sealed user continuation and checks its tag; whether it has expired is the caller's to check.

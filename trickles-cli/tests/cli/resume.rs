@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::Range;
 
 use trickles::key_ring::KeyRing;
-use trickles::server::{Application, Event, Next, Output, Reset, ServerConfig};
+use trickles::server::{Application, Event, Next, Output, Reset, ServerConfig, Unanswered};
 use trickles_cli::file_service::FileService;
 use trickles_cli::site::Site;
 use trickles_tokio::Server;
@@ -19,7 +19,7 @@ const CUT: u64 = 300_000;
 struct Cut(FileService);
 
 impl Application for Cut {
-    fn input(&mut self, event: &Event<'_>) -> Result<Next, Reset> {
+    fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
         let mut next = self.0.input(event)?;
         next.output.end = next.output.end.min(CUT);
         Ok(next)

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use trickles::server::{Application, Event, Next, Output, Reset};
+use trickles::server::{Application, Event, Next, Output, Reset, Unanswered};
 
 /// The code of resets.
 pub(crate) const MISUNDERSTOOD: u32 = 400;
@@ -88,10 +88,16 @@ fn byte(seed: u64, offset: u64) -> u8 {
 }
 
 impl Application for Lines {
-    fn input(&mut self, event: &Event<'_>) -> Result<Next, Reset> {
+    fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
         let (input, fin) = event.input.map_or((&[][..], false), |input| (input.bytes, input.fin));
         let end = event.output.end;
-        let mut next = Next { state: Vec::new(), output: end..end, finished: fin, consumed: input.len() };
+        let mut next = Next {
+            state: Vec::new(),
+            output: end..end,
+            finished: fin,
+            consumed: input.len(),
+            ..Next::default()
+        };
         if let State::Sum(mut sum) = State::decode(event.state.unwrap_or_default()) {
             sum.update(input);
             next.state = State::Sum(sum).encode();
@@ -112,7 +118,7 @@ impl Application for Lines {
                 State::Bytes(seed.parse().map_err(|_| Reset(MISUNDERSTOOD))?)
             }
             ["SUM"] => State::Sum(Checksum::new()),
-            _ => return Err(Reset(MISUNDERSTOOD)),
+            _ => return Err(Unanswered::Reset(MISUNDERSTOOD)),
         };
         next.state = state.encode();
         Ok(next)

@@ -60,7 +60,7 @@ impl Client {
                         flow.hold(sealed, fields, self.now);
                     }
                 }
-                Frame::UserContinuation(_) | Frame::Data { .. } => {}
+                Frame::UserContinuation(_) | Frame::Data { .. } | Frame::Stored { .. } => {}
             }
         }
         let Some(flow) = &mut self.flow else { return Some(Discard::Unrelated) };

@@ -2,19 +2,19 @@
 //! before the authentication tag has been verified, and nothing is marked before there is an answer.
 
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 use std::time::Duration;
 
-use super::minisocket::Plan;
-use super::{Event, Minisocket, Outbox, Received, Server};
+use super::minisocket::{Plan, Taken};
+use super::positions::{check_continue, check_declared, check_recover, check_rtt, half_exceeds};
+use super::{Demand, Minisocket, Outbox, Received, Server};
 use crate::continuation::{BODY_LENGTH, Continuation, Sealed};
-use crate::epoch::{Epoch, INITIAL_WINDOW, MAX_POSITION, RTT_BOUNDS, SlowStartExit, adopts};
+use crate::epoch::{Epoch, INITIAL_WINDOW, SlowStartExit};
 use crate::key_ring::Purpose;
 use crate::nonce;
 use crate::stats::Discard;
 use crate::time::Timestamp;
 use crate::user_continuation::UserContinuation;
-use crate::wire::{Claim, ClaimKind, Envelope, Hello, Input, MAX_TRAIN, Notice, Request, Run, Runs, VERSION};
+use crate::wire::{Claim, ClaimKind, Envelope, Hello, Notice, Request, Run, Runs, VERSION};
 
 /// Restart and Resume are granted once per flow and slot of this length.
 pub(super) const SLOT: Duration = Duration::from_millis(200);
@@ -22,7 +22,7 @@ pub(super) const SLOT: Duration = Duration::from_millis(200);
 const MAX_ATTEMPT: u8 = 10;
 
 /// A request that is refused: why, and what the client is told.
-pub(super) struct Refusal(Discard, Option<Notice>);
+pub(super) struct Refusal(pub(super) Discard, pub(super) Option<Notice>);
 
 impl From<Discard> for Refusal {
     fn from(discard: Discard) -> Self {
@@ -161,23 +161,21 @@ impl Server {
         // All that fits is wanted: what there is, the application has yet to say.
         let everything = 0..u64::MAX;
         runs.push(Run { first: 0, count: INITIAL_WINDOW as u8 }, std::slice::from_ref(&everything));
-        let event = Event {
-            stream,
+        let input = Some(hello.input).filter(|input| input.fin || !input.bytes.is_empty());
+        Ok(Minisocket {
             client: arrival.from,
             now: arrival.now,
-            state: None,
-            output: 0..0,
-            input: Some(hello.input).filter(|input| input.fin || !input.bytes.is_empty()),
-        };
-        Ok(Minisocket {
-            event,
+            demand: Demand::Next,
+            input: input.map(Taken::new),
             echo: hello.echo,
             request_length: arrival.length,
             packet_size: self.packet_size(hello.packet_size),
             continuation,
             plan: Plan::Open { epoch, packets: INITIAL_WINDOW as u8, slot: None },
             runs,
-            user_continuation: None,
+            presented: None,
+            cached: None,
+            front: Vec::new(),
             unproven: true,
             shard: Self::shard(arrival.from.ip()),
         })
@@ -304,25 +302,23 @@ impl Server {
         if half_exceeds(continuation.epoch.rtt(), skewed_age) {
             return Err(Discard::Rtt.into());
         }
-        let user_continuation = self.open_user_continuation(claim, &continuation, arrival.now)?;
-        let event = Event {
-            stream: continuation.stream,
-            client: arrival.from,
-            now: arrival.now,
-            state: Some(user_continuation.state),
-            output: user_continuation.output.clone(),
-            input: claim.input.and_then(|input| unconsumed(input, &user_continuation)),
-        };
+        let presented = self.open_user_continuation(claim, &continuation, arrival.now)?;
+        let located = self.locate(claim.input, &presented, arrival.now);
         let unproven = continuation.port != arrival.from.port();
         Ok(Minisocket {
-            event,
+            client: arrival.from,
+            now: arrival.now,
+            demand: located.demand,
+            input: located.input,
             echo: claim.echo,
             request_length: arrival.length,
             packet_size: self.packet_size(claim.packet_size),
             continuation,
             plan,
             runs: claim.runs.clone(),
-            user_continuation: Some(user_continuation),
+            presented: Some(presented),
+            cached: located.cached,
+            front: located.front,
             unproven,
             shard: Self::shard(arrival.from.ip()),
         })
@@ -377,86 +373,4 @@ impl Server {
             _ => Err(refused),
         }
     }
-}
-
-/// What of `input` the state has not consumed. Input ahead of the state cannot be taken yet.
-fn unconsumed<'a>(input: Input<'a>, user: &UserContinuation<'_>) -> Option<Input<'a>> {
-    let consumed = user.input.start.checked_sub(input.offset)? as usize;
-    let bytes = input.bytes.get(consumed..)?;
-    let takes = usize::try_from(user.input.end - user.input.start).unwrap_or(usize::MAX);
-    let cut = bytes.len() > takes;
-    let input =
-        Input { offset: user.input.start, bytes: &bytes[..bytes.len().min(takes)], fin: input.fin && !cut };
-    (!user.input_closed && (input.fin || !input.bytes.is_empty())).then_some(input)
-}
-
-fn check_rtt(rtt: u32, skewed_age: Duration) -> Result<(), Refusal> {
-    if !RTT_BOUNDS.contains(&rtt) {
-        return Err(Discard::Field.into());
-    }
-    if Duration::from_micros(u64::from(rtt)) > skewed_age { Err(Discard::Rtt.into()) } else { Ok(()) }
-}
-
-/// As [`check_rtt`], where zero stands for no sample yet.
-fn check_declared(rtt: u32, skewed_age: Duration) -> Result<u32, Refusal> {
-    if rtt != 0 {
-        check_rtt(rtt, skewed_age)?;
-    }
-    Ok(rtt)
-}
-
-/// An overstated round-trip time shows in claims that come back sooner than half of it.
-fn half_exceeds(rtt: u32, skewed_age: Duration) -> bool {
-    Duration::from_micros(u64::from(rtt) / 2) > skewed_age
-}
-
-fn check_continue(claim: &Claim<'_>, continuation: &Continuation, proven: u64) -> Result<(), Refusal> {
-    let epoch = &continuation.epoch;
-    let span = claim.runs.span();
-    let own = count(claim, |position| position >= epoch.base);
-    let adopted = owned(claim, epoch, epoch.first_position()..epoch.base);
-    let sane = claim.is_bounded()
-        && span.start > continuation.earned
-        && span.start >= epoch.first_position()
-        && span.end <= continuation.end() + MAX_TRAIN
-        && span.end <= proven
-        && proven.saturating_sub(epoch.base) < MAX_POSITION;
-    // What is left of the flight is adopted by claims for the numbers it shares.
-    let sharing =
-        span.start >= epoch.base || span.end.saturating_sub(epoch.base) <= u64::from(epoch.growth.window0);
-    if own > 0 && sane && sharing && adopts(own, adopted) { Ok(()) } else { Err(Discard::Field.into()) }
-}
-
-fn check_recover(
-    claim: &Claim<'_>,
-    continuation: &Continuation,
-    lost: u64,
-    next: &Epoch,
-) -> Result<(), Refusal> {
-    let span = claim.runs.span();
-    // Ending inside the presented train is the evidence that the flight got that far.
-    let own_start = continuation.first.max(lost + 1);
-    let own = count(claim, |position| position >= own_start);
-    let adopted = owned(claim, next, lost + 1..own_start);
-    let sane = claim.is_bounded()
-        && span.start > continuation.earned
-        && span.start >= continuation.epoch.base
-        && span.end <= continuation.end().min(next.base)
-        && count(claim, |position| position == lost) == 0;
-    if own > 0 && sane && adopts(own, adopted) { Ok(()) } else { Err(Discard::Field.into()) }
-}
-
-/// How many claimed positions there are of some kind.
-fn count(claim: &Claim<'_>, which: impl Fn(u64) -> bool) -> u64 {
-    claim.runs.iter().flat_map(|(run, _)| run.positions()).filter(|&position| which(position)).count() as u64
-}
-
-/// How many numbers the claimed ones among `positions` own.
-fn owned(claim: &Claim<'_>, epoch: &Epoch, positions: Range<u64>) -> u64 {
-    let within = |run: Run| {
-        let run = run.positions();
-        run.start.max(positions.start)..run.end.min(positions.end)
-    };
-    let shares = claim.runs.iter().map(|(run, _)| within(run)).filter(|part| !part.is_empty());
-    shares.map(|part| epoch.share(&part)).map(|share| share.end - share.start).sum()
 }

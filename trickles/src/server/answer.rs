@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use arrayvec::ArrayVec;
+
 use super::{Outbox, Output, Reset};
 use crate::continuation::{SEALED_LENGTH, Sealed};
 use crate::wire::codec::Write;
@@ -26,6 +28,9 @@ pub(super) struct Packet {
     pub(super) position: u64,
 }
 
+/// Output ranges with what regenerates them.
+type States<'a> = ArrayVec<(Range<u64>, &'a [u8]), 3>;
+
 /// How many bytes an answer may have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
@@ -39,7 +44,7 @@ pub(super) struct Answer<'a> {
     pub(super) outbox: &'a mut Outbox,
     pub(super) output: &'a mut dyn Output,
     /// Output ranges with the states that regenerate them.
-    pub(super) states: [Option<(Range<u64>, &'a [u8])>; 2],
+    pub(super) states: States<'a>,
     /// Frames that go into the first packet.
     pub(super) front: Vec<u8>,
     pub(super) packet_size: usize,
@@ -121,10 +126,10 @@ impl Answer<'_> {
 fn append_data(
     outbox: &mut Outbox,
     output: &mut dyn Output,
-    states: &[Option<(Range<u64>, &[u8])>; 2],
+    states: &States<'_>,
     piece: Range<u64>,
 ) -> Result<u64, Reset> {
-    let covering = states.iter().flatten().find(|(range, _)| range.contains(&piece.start));
+    let covering = states.iter().find(|(range, _)| range.contains(&piece.start));
     let Some((range, state)) = covering else { return Ok(0) };
     let wanted = piece.end.min(range.end) - piece.start;
     let frame = outbox.bytes.len();

@@ -5,127 +5,18 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use super::admit::SLOT;
-use super::answer::{Answer, Budget, CONTINUATION_FRAME, Packet};
-use super::minisocket::Plan;
-use super::{AnswerError, Minisocket, Next, Outbox, Output, Reset, Server};
+use super::answer::{Answer, CONTINUATION_FRAME, Packet};
+use super::{Minisocket, Outbox, Reset, Server};
 use crate::continuation::{Continuation, SEALED_LENGTH, Sealed};
 use crate::epoch::Epoch;
 use crate::key_ring::Purpose;
 use crate::nonce;
 use crate::replay::{BLOCK_NUMBERS, FIRST_MARK_BLOCK, blocks};
-use crate::stats::Discard;
 use crate::time::Timestamp;
-use crate::user_continuation::{MAX_STATE, UserContinuation};
 use crate::wire::codec::Write;
-use crate::wire::{
-    Cursor, FRAME_USER_CONTINUATION, Frame, Frames, MAX_TRAIN, Notice, Run, TRAIN_HEADER, Train, room,
-};
-
-/// Answers that took less are not worth telling: they are within the noise of a round trip.
-const MIN_HOLD_MICROS: u32 = 1000;
+use crate::wire::{Cursor, Frame, Frames, MAX_TRAIN, Run, TRAIN_HEADER, Train, room};
 
 impl Server {
-    /// Answers an event: `next` says what follows in the stream, which an opening and input require, and
-    /// `output` regenerates the bytes wanted. Positions are granted from the front for as long as there are
-    /// bytes; trains to be sent to the event's client are added to `outbox`.
-    ///
-    /// # Errors
-    /// [`AnswerError`] when `next` is not acceptable; nothing is sent then.
-    pub fn respond(
-        &mut self,
-        minisocket: Minisocket<'_>,
-        next: Option<Next>,
-        output: &mut dyn Output,
-        now: Timestamp,
-        outbox: &mut Outbox,
-    ) -> Result<(), AnswerError> {
-        let now = now.max(minisocket.event.now);
-        check_next(&minisocket, next.as_ref())?;
-        let mut front = Vec::new();
-        let hold = u32::try_from(now.since(minisocket.event.now).as_micros()).unwrap_or(u32::MAX);
-        if hold >= MIN_HOLD_MICROS {
-            Frame::Hold(hold).emit(&mut front);
-        }
-        if let Some(next) = &next {
-            self.put_user_continuation(&minisocket, next, now, &mut front);
-        }
-        let user = minisocket.user_continuation.as_ref();
-        let triple = 3 * minisocket.request_length;
-        let opening = matches!(minisocket.plan, Plan::Open { .. });
-        let budget = match (minisocket.unproven, opening) {
-            (true, _) => Budget { floor: triple, per_position: 0 },
-            (false, true) => Budget { floor: usize::MAX, per_position: 0 },
-            (false, false) => {
-                Budget { floor: triple, per_position: 2 * minisocket.continuation.bytes_per_number() }
-            }
-        };
-        let mut answer = Answer {
-            outbox,
-            output,
-            states: [
-                next.as_ref().map(|next| (next.output.clone(), &next.state[..])),
-                user.map(|user| (user.output.clone(), user.state)),
-            ],
-            front,
-            packet_size: usize::from(minisocket.packet_size),
-            budget,
-            granted: 0,
-            used: 0,
-            emitted: 0,
-            stopped: false,
-            dry: false,
-            packets: Vec::new(),
-        };
-        let built = match minisocket.plan {
-            Plan::Open { epoch, packets, slot } => {
-                self.open_epoch(&minisocket, epoch, packets, slot, now, &mut answer)
-            }
-            Plan::Grant { lost } => self.grant_runs(&minisocket, lost, now, &mut answer),
-        };
-        let notice = match built {
-            Ok(()) if answer.emitted > 0 => return Ok(()),
-            Ok(()) if answer.dry => {
-                Notice::Pending(u32::try_from(self.config.pending.as_millis()).unwrap_or(u32::MAX))
-            }
-            Ok(()) => {
-                self.stats.discard(Discard::Spent);
-                Notice::Spent
-            }
-            Err(reset) => Notice::Reset(reset.0),
-        };
-        self.notify(now, minisocket.echo, notice, outbox);
-        Ok(())
-    }
-
-    fn put_user_continuation(
-        &self,
-        minisocket: &Minisocket<'_>,
-        next: &Next,
-        now: Timestamp,
-        out: &mut Vec<u8>,
-    ) {
-        let input = minisocket.event.input;
-        let user = minisocket.user_continuation.as_ref();
-        let offset = input.map_or(user.map_or(0, |user| user.input.start), |input| input.offset);
-        let closes = input.is_some_and(|input| input.fin && next.consumed == input.bytes.len());
-        let sealed = UserContinuation {
-            key: self.seal.ring.signing_id(),
-            stream: minisocket.event.stream,
-            output: next.output.clone(),
-            finished: next.finished,
-            input: offset + next.consumed as u64..u64::MAX,
-            input_closed: closes || user.is_some_and(|user| user.input_closed),
-            expires: now + self.config.user_continuation_lifetime,
-            state: &next.state,
-        };
-        out.put_u8(FRAME_USER_CONTINUATION);
-        let length_at = out.len();
-        out.put_u16(0);
-        sealed.seal(&self.seal, out);
-        let length = (out.len() - length_at - 2) as u16;
-        out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
-    }
-
     /// The XOR of the nonces of `numbers` in the continuation's epoch.
     pub(super) fn nonces(&self, continuation: &Continuation, numbers: Range<u64>) -> u64 {
         let keys = self.seal.ring.get(continuation.birth_key).unwrap_or_else(|| self.seal.ring.signing());
@@ -147,7 +38,7 @@ impl Server {
 
     /// The first packets of a new epoch: each carries the continuation, and the last one stands for all
     /// numbers of the window that there were no bytes for, so that a short answer does not shrink it.
-    fn open_epoch(
+    pub(super) fn open_epoch(
         &mut self,
         minisocket: &Minisocket<'_>,
         epoch: Epoch,
@@ -174,7 +65,7 @@ impl Server {
                 answer.packets.clear();
                 return Ok(());
             }
-            let port = minisocket.event.client.port();
+            let port = minisocket.client.port();
             continuation = self.birth(parent.stream, parent.flow, parent.tag, epoch, port, now);
         }
         // As good as the full window it stands for: a new connection could have had that.
@@ -183,7 +74,7 @@ impl Server {
         Ok(())
     }
 
-    fn grant_runs(
+    pub(super) fn grant_runs(
         &mut self,
         minisocket: &Minisocket<'_>,
         lost: Option<(u64, Epoch, u64)>,
@@ -195,7 +86,7 @@ impl Server {
         current.key = self.seal.ring.signing_id();
         current.issuer = self.issuer;
         current.issued = now;
-        current.port = minisocket.event.client.port();
+        current.port = minisocket.client.port();
         for (run, wants) in minisocket.runs.iter() {
             if answer.stopped {
                 break;
@@ -297,6 +188,7 @@ impl Server {
         answer: &mut Answer<'_>,
     ) {
         let mut packets = std::mem::take(&mut answer.packets);
+        let mut end = answer.outbox.bytes.len();
         for train in packets.chunk_by_mut(|before, after| before.numbers.end == after.numbers.start) {
             let (Some(first), Some(last)) = (train.first(), train.last()) else { continue };
             let numbers = first.numbers.start..last.numbers.end;
@@ -309,7 +201,7 @@ impl Server {
                     + (last.length + CONTINUATION_FRAME).min(answer.packet_size))
                     as u32;
             }
-            let sealed = self.seal_continuation(&continuation, minisocket.event.client);
+            let sealed = self.seal_continuation(&continuation, minisocket.client);
             let last_index = train.len() - 1;
             for (index, packet) in train.iter_mut().enumerate() {
                 if sealed_each || index == last_index {
@@ -328,10 +220,13 @@ impl Server {
                     .copy_from_slice(&train.header());
                 // All packets of a train but the last are full.
                 let length = if index == last_index { packet.length } else { answer.packet_size };
-                self.queue(packet.start..packet.start + length, answer.outbox);
+                end = packet.start + length;
+                self.queue(packet.start..end, answer.outbox);
                 answer.emitted += 1;
             }
         }
+        // So that the next answer can leave with this one.
+        answer.outbox.bytes.truncate(end);
         packets.clear();
         answer.packets = packets;
     }
@@ -392,19 +287,4 @@ fn run_bits(run: Run, mut of: impl FnMut(u64, u32) -> u32) -> u64 {
         let found = u64::from(of(block, mask));
         bits | if base >= run.first { found << (base - run.first) } else { found >> (run.first - base) }
     })
-}
-
-/// Whether the answer says what it must, within its limits.
-fn check_next(minisocket: &Minisocket<'_>, next: Option<&Next>) -> Result<(), AnswerError> {
-    let Some(next) = next else {
-        return if minisocket.wants_next() { Err(AnswerError::NextMissing) } else { Ok(()) };
-    };
-    let held = minisocket.event.input.map_or(0, |input| input.bytes.len());
-    if next.state.len() > MAX_STATE {
-        return Err(AnswerError::StateTooLong(next.state.len()));
-    }
-    if next.consumed > held {
-        return Err(AnswerError::ConsumedTooMuch(next.consumed, held));
-    }
-    if next.output.start > next.output.end { Err(AnswerError::OutputRange) } else { Ok(()) }
 }

@@ -1,13 +1,17 @@
 //! The server's handle on one event, and what an application makes of it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
 
 use crate::continuation::Continuation;
 use crate::epoch::Epoch;
 use crate::time::Timestamp;
 use crate::user_continuation::UserContinuation;
-use crate::wire::{Input, Runs};
+use crate::wire::{Input, Run, Runs, room};
 
 /// What an application is told about a request.
 #[derive(Clone, Debug)]
@@ -26,24 +30,68 @@ pub struct Event<'a> {
     pub input: Option<Input<'a>>,
 }
 
+/// What an event asks of the application.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Demand {
+    /// What follows: the stream opens or brings input ([`Application::input`]).
+    Next,
+    /// To store a chunk of input that is taken in any order ([`Application::store`]).
+    Store,
+    /// Output, nothing else.
+    #[default]
+    Output,
+}
+
 /// What follows in a stream once an application has consumed input: its next user continuation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Next {
     /// Whatever the application needs to regenerate `output` and to take the next input; at most
     /// [`MAX_STATE`](crate::user_continuation::MAX_STATE) bytes.
     pub state: Vec<u8>,
-    /// The output bytes the state regenerates. A stream's ranges follow one another without gaps.
+    /// The output bytes the state regenerates. A stream's ranges follow one another without gaps. An end of
+    /// `u64::MAX` stands for a length that is not known yet: output is asked for as it appears.
     pub output: Range<u64>,
     /// Whether the stream's output ends at `output.end`.
     pub finished: bool,
     /// How many of the event's input bytes are consumed. The rest is presented again, with more behind it.
     pub consumed: usize,
+    /// How many bytes of input, from the first that is not consumed, are taken in any order: each chunk is
+    /// [stored](Application::store) by its offset, many are on their way at once, and no replica needs to have
+    /// seen another. The input behind them follows once the client says that all are stored. 0 for input
+    /// that is consumed from the front.
+    pub any_order: u64,
+}
+
+/// An answer to an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// What follows in the stream; possible for every event but one that brings a chunk.
+    Next(Next),
+    /// So many bytes of the chunk are stored, from its front.
+    Stored(usize),
+    /// Only the output bytes that are wanted.
+    Output,
 }
 
 /// An application ends a stream with an error code that its client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("stream reset by the application with code {0}")]
 pub struct Reset(pub u32);
+
+/// Why an application has no answer to input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// It ends the stream with this error code.
+    Reset(u32),
+    /// It needs time: the client is to ask again after so long, here or at another replica.
+    Later(Duration),
+}
+
+impl From<Reset> for Unanswered {
+    fn from(reset: Reset) -> Self {
+        Self::Reset(reset.0)
+    }
+}
 
 /// Regenerates output bytes.
 pub trait Output {
@@ -67,8 +115,22 @@ pub trait Application: Output {
     /// Takes the input of an event, or the opening of a stream, and says what follows.
     ///
     /// # Errors
-    /// [`Reset`] ends the stream.
-    fn input(&mut self, event: &Event<'_>) -> Result<Next, Reset>;
+    /// [`Unanswered`]: the stream ends, or the event will come again.
+    fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered>;
+
+    /// Stores the event's input by its offset, as announced by [`Next::any_order`], and says how many bytes
+    /// are stored, from the chunk's front. The client does not present these again; once all are stored it
+    /// goes on with [`input`](Self::input) at the first offset behind them. That it does is its own word: an
+    /// application that must be sure checks what it has stored.
+    ///
+    /// Chunks come in any order, more than once, and from several replicas at the same time.
+    ///
+    /// # Errors
+    /// [`Unanswered`]: the stream ends, or the chunk will come again.
+    fn store(&mut self, event: &Event<'_>) -> Result<usize, Unanswered> {
+        let _ = event;
+        Ok(0)
+    }
 
     /// The client abandons `stream` with an application error code. A hint: it may be lost or repeated, and
     /// most clients close by forgetting.
@@ -101,15 +163,37 @@ pub(super) enum Plan {
     Grant { lost: Option<(u64, Epoch, u64)> },
 }
 
+/// Output bytes a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// The state that regenerates them.
+    pub state: &'a [u8],
+    /// All that this state regenerates.
+    pub output: Range<u64>,
+    /// The bytes.
+    pub range: Range<u64>,
+}
+
+/// Input bytes, borrowed from the request or not.
+#[derive(Clone, Debug)]
+pub(super) struct Taken<'a> {
+    pub(super) offset: u64,
+    pub(super) bytes: Cow<'a, [u8]>,
+    pub(super) fin: bool,
+}
+
 /// One authenticated request that awaits its answer.
 ///
 /// It is answered by [`Server::respond`](super::Server::respond), refused by
-/// [`refuse`](super::Server::refuse), put off by [`park`](super::Server::park), or ignored by dropping it;
-/// each takes it, so none can happen twice.
+/// [`refuse`](super::Server::refuse), or ignored by dropping it; each takes it, so none can happen twice.
+/// [`park`](super::Server::park) puts the answer off.
 #[derive(Debug)]
 #[must_use = "an event that is dropped is not answered"]
 pub struct Minisocket<'a> {
-    pub(super) event: Event<'a>,
+    pub(super) client: SocketAddr,
+    pub(super) now: Timestamp,
+    pub(super) demand: Demand,
+    pub(super) input: Option<Taken<'a>>,
     pub(super) echo: u64,
     pub(super) request_length: usize,
     pub(super) packet_size: u16,
@@ -117,7 +201,11 @@ pub struct Minisocket<'a> {
     pub(super) continuation: Continuation,
     pub(super) plan: Plan,
     pub(super) runs: Runs,
-    pub(super) user_continuation: Option<UserContinuation<'a>>,
+    pub(super) presented: Option<UserContinuation<'a>>,
+    /// A newer one, which takes the input.
+    pub(super) cached: Option<UserContinuation<'static>>,
+    /// Frames that go into the first packet of the answer, whatever else does.
+    pub(super) front: Vec<u8>,
     /// Whether the reply is bounded by 3 times the request: the client has not shown it receives there.
     pub(super) unproven: bool,
     pub(super) shard: u64,
@@ -125,12 +213,95 @@ pub struct Minisocket<'a> {
 
 impl<'a> Minisocket<'a> {
     /// What happened.
-    pub fn event(&self) -> &Event<'a> {
-        &self.event
+    pub fn event(&self) -> Event<'_> {
+        let user = self.user_continuation();
+        Event {
+            stream: self.continuation.stream,
+            client: self.client,
+            now: self.now,
+            state: user.map(|user| &user.state[..]),
+            output: user.map_or(0..0, |user| user.output.clone()),
+            input: self.input.as_ref().map(|input| Input {
+                offset: input.offset,
+                bytes: &input.bytes,
+                fin: input.fin,
+            }),
+        }
     }
 
-    /// Whether the application must say what follows: the stream opens or brings input.
-    pub fn wants_next(&self) -> bool {
-        self.event.state.is_none() || self.event.input.is_some()
+    /// What the event asks of the application.
+    pub fn demand(&self) -> Demand {
+        self.demand
+    }
+
+    /// The user continuation that takes the input.
+    pub(super) fn user_continuation(&self) -> Option<&UserContinuation<'_>> {
+        // `or` would ask for equal lifetimes of what the two borrow.
+        match &self.cached {
+            Some(cached) => Some(cached),
+            None => self.presented.as_ref(),
+        }
+    }
+
+    /// Output ranges with the states that regenerate them, the newest first.
+    pub(super) fn states(&self) -> impl Iterator<Item = (Range<u64>, &[u8])> {
+        let cached = self.cached.iter().map(|user| (user.output.clone(), &user.state[..]));
+        cached.chain(self.presented.iter().map(|user| (user.output.clone(), &user.state[..])))
+    }
+
+    /// The output bytes the answer has room for, at most. `next`: what follows, if the answer says so. An
+    /// application that needs time for its output prepares these.
+    pub fn wanted<'s>(&'s self, next: Option<&'s Next>) -> Vec<Wanted<'s>> {
+        let next = next.map(|next| (next.output.clone(), &next.state[..]));
+        let states: ArrayVec<_, 3> = next.into_iter().chain(self.states()).collect();
+        let mut all = Vec::new();
+        for (run, wants) in self.runs.iter() {
+            let mut left = self.most_packets(run) * room(self.packet_size, false) as u64;
+            for want in wants {
+                let mut at = want.start;
+                while at < want.end && left > 0 {
+                    let covering = states.iter().find(|(output, _)| output.contains(&at));
+                    let Some((output, state)) = covering else { break };
+                    let end = want.end.min(output.end).min(at.saturating_add(left));
+                    all.push(Wanted { state, output: output.clone(), range: at..end });
+                    left -= end - at;
+                    at = end;
+                }
+            }
+        }
+        all
+    }
+
+    /// How many packets a run can have emitted.
+    fn most_packets(&self, run: Run) -> u64 {
+        let epoch = match &self.plan {
+            Plan::Open { packets, .. } => return u64::from(*packets),
+            Plan::Grant { lost: Some((lost, next, _)) } if run.first > *lost => next,
+            Plan::Grant { .. } => &self.continuation.epoch,
+        };
+        let numbers = epoch.share(&run.positions());
+        numbers.end - numbers.start
+    }
+
+    /// The same, independent of the datagram it came in.
+    pub fn into_owned(self) -> Minisocket<'static> {
+        let own = |input: Taken<'a>| Taken { bytes: Cow::Owned(input.bytes.into_owned()), ..input };
+        Minisocket {
+            input: self.input.map(own),
+            presented: self.presented.map(UserContinuation::into_owned),
+            client: self.client,
+            now: self.now,
+            demand: self.demand,
+            echo: self.echo,
+            request_length: self.request_length,
+            packet_size: self.packet_size,
+            continuation: self.continuation,
+            plan: self.plan,
+            runs: self.runs,
+            cached: self.cached,
+            front: self.front,
+            unproven: self.unproven,
+            shard: self.shard,
+        }
     }
 }

@@ -8,14 +8,20 @@
 mod admit;
 mod answer;
 mod emit;
+mod input;
 mod minisocket;
 mod outbox;
+mod positions;
+mod respond;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use minisocket::{Application, Event, Minisocket, Next, Output, Received, Reset};
+use input::InputCache;
+pub use minisocket::{
+    Application, Demand, Event, Minisocket, Next, Output, Received, Reply, Reset, Unanswered, Wanted,
+};
 pub use outbox::{Batch, Outbox};
 
 use crate::key_ring::{KeyRing, Seal};
@@ -42,6 +48,9 @@ pub struct ServerConfig {
     pub pending: Duration,
     /// Most refusals and notices a second.
     pub notices_per_second: u32,
+    /// Of how many streams the newest user continuation is remembered, so that their clients can send input
+    /// without waiting for each answer; about 850 bytes each. It is never needed for anything else.
+    pub input_cache: usize,
 }
 
 impl Default for ServerConfig {
@@ -54,6 +63,7 @@ impl Default for ServerConfig {
             user_continuation_lifetime: Duration::from_secs(7 * 24 * 3600),
             pending: Duration::from_secs(1),
             notices_per_second: 100_000,
+            input_cache: 1024,
         }
     }
 }
@@ -71,9 +81,9 @@ pub enum AnswerError {
     /// The output range ends before it begins.
     #[error("the next output range ends before it begins")]
     OutputRange,
-    /// The event brings a stream's opening or input, and the answer has nothing to follow it.
-    #[error("the event opens a stream or brings input, and needs to be answered with what follows")]
-    NextMissing,
+    /// The reply is not of the kind that the event demands.
+    #[error("the reply is not what the event demands, {0:?}")]
+    WrongReply(Demand),
 }
 
 /// A server of one service. Memory does not depend on the number of clients.
@@ -88,6 +98,7 @@ pub struct Server {
     /// Latest time seen: the clock never steps back.
     clock: Timestamp,
     notices: NoticeBudget,
+    inputs: InputCache,
     stats: Stats,
 }
 
@@ -98,8 +109,9 @@ impl Server {
         let issuer = u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]);
         let notices = NoticeBudget { second: 0, left: config.notices_per_second };
         let seal = Seal { ring, service };
-        let clock = Timestamp::ZERO;
-        Self { config, seal, filter, issuer, seed, births: 0, clock, notices, stats: Stats::default() }
+        let inputs = InputCache::new(config.input_cache);
+        let (clock, stats) = (Timestamp::ZERO, Stats::default());
+        Self { config, seal, filter, issuer, seed, births: 0, clock, notices, inputs, stats }
     }
 
     /// What became of the datagrams received.
@@ -132,26 +144,40 @@ impl Server {
             }
             None => return Ok(()),
         };
-        let next = match minisocket.wants_next().then(|| application.input(minisocket.event())) {
-            Some(Ok(next)) => Some(next),
-            Some(Err(reset)) => {
-                self.refuse(minisocket, reset, outbox);
-                return Ok(());
-            }
-            None => None,
+        let reply = match minisocket.demand() {
+            Demand::Next => application.input(&minisocket.event()).map(Reply::Next),
+            Demand::Store => application.store(&minisocket.event()).map(Reply::Stored),
+            Demand::Output => Ok(Reply::Output),
         };
-        self.respond(minisocket, next, application, now, outbox)
+        match reply {
+            Ok(reply) => self.respond(minisocket, reply, application, now, outbox),
+            Err(Unanswered::Reset(code)) => {
+                self.refuse(minisocket, Reset(code), outbox);
+                Ok(())
+            }
+            Err(Unanswered::Later(delay)) => {
+                self.park(&minisocket, delay, now, outbox);
+                Ok(())
+            }
+        }
     }
 
     /// Ends the event's stream with an error.
     pub fn refuse(&mut self, minisocket: Minisocket<'_>, reset: Reset, outbox: &mut Outbox) {
-        self.notify(minisocket.event.now, minisocket.echo, Notice::Reset(reset.0), outbox);
+        self.notify(minisocket.now, minisocket.echo, Notice::Reset(reset.0), outbox);
     }
 
-    /// Tells the client to ask again in `delay`: the answer is not there yet. Nothing is granted.
-    pub fn park(&mut self, minisocket: Minisocket<'_>, delay: Duration, outbox: &mut Outbox) {
+    /// Tells the client that the answer takes time, and to ask again if it has not come after `delay`. Nothing
+    /// is granted. The event can still be answered, or be dropped.
+    pub fn park(
+        &mut self,
+        minisocket: &Minisocket<'_>,
+        delay: Duration,
+        now: Timestamp,
+        outbox: &mut Outbox,
+    ) {
         let millis = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
-        self.notify(minisocket.event.now, minisocket.echo, Notice::Pending(millis), outbox);
+        self.notify(now, minisocket.echo, Notice::Pending(millis), outbox);
     }
 
     fn notify(&mut self, now: Timestamp, echo: u64, notice: Notice, outbox: &mut Outbox) {

@@ -22,14 +22,16 @@ fn some_user_continuation(state: &[u8]) -> UserContinuation<'_> {
         input: 5..u64::MAX,
         input_closed: true,
         expires: Timestamp::from_micros(1 << 50),
-        state,
+        lineage: Lineage { echo: 3, issuer: 9 },
+        any_order: false,
+        state: state.into(),
     }
 }
 
 proptest! {
     #[test]
     fn is_read_as_it_was_written(
-        (key, stream, finished, input_closed, expires) in any::<(u16, u64, bool, bool, u64)>(),
+        (key, stream, flags, expires, echo, issuer) in any::<(u16, u64, [bool; 3], u64, u64, u32)>(),
         (output, input) in any::<([u64; 2], [u64; 2])>(),
         state in prop::collection::vec(any::<u8>(), 0..=MAX_STATE),
         before in prop::collection::vec(any::<u8>(), 0..4),
@@ -42,11 +44,13 @@ proptest! {
             key,
             stream,
             output: range(output),
-            finished,
+            finished: flags[0],
             input: range(input),
-            input_closed,
+            input_closed: flags[1],
+            any_order: flags[2],
             expires: Timestamp::from_micros(expires),
-            state: &state,
+            lineage: Lineage { echo, issuer },
+            state: state.as_slice().into(),
         };
         let seal = seal(b"files", key, 7);
         // What stands before it in the buffer is not part of it.
@@ -97,7 +101,7 @@ fn authentic_fields_have_bounds_too() {
         assert_eq!(UserContinuation::open(&ours, &sealed(&ours, &user)), None, "{user:?}");
     }
     let mut flagged = sealed(&ours, &some_user_continuation(&[]));
-    flagged[OVERHEAD - TAG_LENGTH - 9] |= 4;
+    flagged[OVERHEAD - TAG_LENGTH - 21] |= 8;
     assert_eq!(UserContinuation::peek(&flagged), None);
 }
 
@@ -113,8 +117,9 @@ fn layout_and_tag_are_fixed() {
         ("input", "0000000000000005ffffffffffffffff"),
         ("flags", "03"),
         ("expires", "0004000000000000"),
+        ("lineage", "000000000000000300000009"),
         ("state", "7374617465"),
-        ("tag", "7b3221f3394b2bbbdfbd81618f2ead1c"),
+        ("tag", "69168d9f233b8d26a591fee32e34dbb0"),
     ];
     assert_eq!(hex, expected.map(|(_, field)| field).concat());
 }

@@ -13,7 +13,7 @@ pub use request::{
     Claim, ClaimKind, Envelope, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_WANTS, MIN_CLAIM, Request, Run,
     Runs,
 };
-pub(crate) use response::{FRAME_CONTINUATION, FRAME_DATA, FRAME_USER_CONTINUATION};
+pub(crate) use response::{FRAME_CONTINUATION, FRAME_DATA};
 pub use response::{Frame, Frames, Notice, Response, Train};
 
 /// Protocol version.

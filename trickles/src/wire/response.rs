@@ -9,11 +9,12 @@ const TRAIN: u8 = 16;
 const REFRESH: u8 = 17;
 const NOTICE: u8 = 18;
 
-pub(crate) const FRAME_PADDING: u8 = 0;
+pub(super) const FRAME_PADDING: u8 = 0;
 pub(crate) const FRAME_CONTINUATION: u8 = 1;
-pub(crate) const FRAME_USER_CONTINUATION: u8 = 2;
+pub(super) const FRAME_USER_CONTINUATION: u8 = 2;
 pub(crate) const FRAME_DATA: u8 = 3;
-pub(crate) const FRAME_HOLD: u8 = 4;
+const FRAME_HOLD: u8 = 4;
+const FRAME_STORED: u8 = 5;
 
 /// A numbered packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,13 @@ pub enum Frame<'a> {
     },
     /// How long the server held the request, in microseconds.
     Hold(u32),
+    /// Which bytes of a chunk of input are stored; none of input that came too early to be consumed.
+    Stored {
+        /// Offset of the first byte in the stream's input.
+        offset: u64,
+        /// How many bytes.
+        length: u16,
+    },
 }
 
 impl<'a> Frames<'a> {
@@ -93,6 +101,11 @@ fn next_frame<'a>(reader: &mut Reader<'a>) -> Option<Option<Frame<'a>>> {
             Frame::Data { offset, bytes }
         }
         FRAME_HOLD => Frame::Hold(reader.u32()?),
+        FRAME_STORED => {
+            let (offset, length) = (reader.u64()?, reader.u16()?);
+            offset.checked_add(u64::from(length))?;
+            Frame::Stored { offset, length }
+        }
         _ => return None,
     };
     Some(Some(frame))
@@ -106,6 +119,7 @@ impl Frame<'_> {
             Self::UserContinuation(sealed) => 3 + sealed.len(),
             Self::Data { bytes, .. } => DATA_OVERHEAD + bytes.len(),
             Self::Hold(_) => 5,
+            Self::Stored { .. } => 11,
         }
     }
 
@@ -130,6 +144,11 @@ impl Frame<'_> {
             Self::Hold(micros) => {
                 out.put_u8(FRAME_HOLD);
                 out.put_u32(*micros);
+            }
+            Self::Stored { offset, length } => {
+                out.put_u8(FRAME_STORED);
+                out.put_u64(*offset);
+                out.put_u16(*length);
             }
         }
     }

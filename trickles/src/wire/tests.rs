@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 
-use super::response::FRAME_PADDING;
+use super::response::{FRAME_PADDING, FRAME_USER_CONTINUATION};
 use super::*;
 use crate::continuation::{SEALED_LENGTH, Sealed};
 use crate::epoch::{CurveId, SlowStartExit};
@@ -98,6 +98,7 @@ fn frames() -> impl Strategy<Value = Vec<Frame<'static>>> {
         bytes(0, MAX_LENGTH).prop_map(Frame::UserContinuation),
         (0..u64::MAX - 2000, bytes(1, 1200)).prop_map(|(offset, bytes)| Frame::Data { offset, bytes }),
         any::<u32>().prop_map(Frame::Hold),
+        (0..u64::MAX - 70_000, any::<u16>()).prop_map(|(offset, length)| Frame::Stored { offset, length }),
     ];
     prop::collection::vec(frame, 0..5)
 }
@@ -335,7 +336,9 @@ fn malformed_responses_are_refused() {
     let data = |offset: u64, length: u16, bytes: &[u8]| {
         [&[FRAME_DATA][..], &offset.to_be_bytes(), &length.to_be_bytes(), bytes].concat()
     };
-    let too_long = [&[FRAME_USER_CONTINUATION][..], &768u16.to_be_bytes(), &[1; 768]].concat();
+    let longer = MAX_LENGTH + 1;
+    let too_long =
+        [&[FRAME_USER_CONTINUATION][..], &(longer as u16).to_be_bytes(), &vec![1; longer]].concat();
     for datagram in [
         train(1, 0, 0, &[]),
         train(u64::MAX - 1, 1, 1, &[]),

@@ -17,7 +17,7 @@ use std::time::Duration;
 use trickles::client::{Client, ClientConfig};
 use trickles::key_ring::KeyRing;
 use trickles::replay::{FilterConfig, FingerprintFilter};
-use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Server, ServerConfig};
+use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Server, ServerConfig, Unanswered};
 use trickles::time::Timestamp;
 use trickles_netem::{Link, Path};
 
@@ -64,7 +64,7 @@ impl PatternState {
 }
 
 impl Application for PatternApplication {
-    fn input(&mut self, event: &Event<'_>) -> Result<Next, Reset> {
+    fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
         self.inputs += 1;
         let mut state = PatternState::decode(event.state);
         let input = event.input.map_or(&[][..], |input| input.bytes);
@@ -79,7 +79,13 @@ impl Application for PatternApplication {
         }
         let produced = event.output.end;
         if newline.is_none() {
-            return Ok(Next { state: state.encode(), output: produced..produced, finished: fin, consumed });
+            return Ok(Next {
+                state: state.encode(),
+                output: produced..produced,
+                finished: fin,
+                consumed,
+                ..Next::default()
+            });
         }
         let line = String::from_utf8(std::mem::take(&mut state.line)).map_err(|_| Reset(1))?;
         let mut words = line.split_whitespace();
@@ -87,7 +93,13 @@ impl Application for PatternApplication {
         state.seed = words.next().and_then(|word| word.parse().ok()).ok_or(Reset(3))?;
         state.start = produced;
         let finished = fin || words.next() == Some("close");
-        Ok(Next { state: state.encode(), output: produced..produced + length, finished, consumed })
+        Ok(Next {
+            state: state.encode(),
+            output: produced..produced + length,
+            finished,
+            consumed,
+            ..Next::default()
+        })
     }
 
     fn reset(&mut self, _stream: u64, code: u32) {

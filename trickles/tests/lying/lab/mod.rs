@@ -14,7 +14,7 @@ use std::time::Duration;
 use trickles::continuation::{Continuation, Sealed};
 use trickles::epoch::{Epoch, adopts};
 use trickles::replay::{FilterConfig, FingerprintFilter, ReplayFilter};
-use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Server, ServerConfig};
+use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Server, ServerConfig, Unanswered};
 use trickles::stats::Discard;
 use trickles::time::Timestamp;
 use trickles::wire::{Frame, MAX_GRANT, MAX_RUNS, Notice, Response};
@@ -28,9 +28,9 @@ pub use liar::{Kind, Liar, Spec};
 pub struct Endless;
 
 impl Application for Endless {
-    fn input(&mut self, event: &Event<'_>) -> Result<Next, Reset> {
+    fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
         let consumed = event.input.map_or(0, |input| input.bytes.len());
-        Ok(Next { state: Vec::new(), output: 0..1 << 60, finished: false, consumed })
+        Ok(Next { state: Vec::new(), output: 0..1 << 60, consumed, ..Next::default() })
     }
 }
 

@@ -1,0 +1,132 @@
+//! What of a request's input the application is shown, and a cache of what follows (docs/protocol.md, "Input").
+
+use std::borrow::Cow;
+
+use super::minisocket::Taken;
+use super::{Demand, Server};
+use crate::time::Timestamp;
+use crate::user_continuation::UserContinuation;
+use crate::wire::{Frame, Input};
+
+/// The newest user continuations of a bounded number of streams.
+///
+/// With it a client need not wait for one request's answer before it sends the next piece of input. Soft state:
+/// what is evicted, or known to another replica only, costs a round trip and nothing else.
+#[derive(Debug)]
+pub(super) struct InputCache {
+    /// The one of a stream lives in the slot that its tag names, sealed; an empty slot holds nothing.
+    slots: Vec<Vec<u8>>,
+}
+
+impl InputCache {
+    pub(super) fn new(streams: usize) -> Self {
+        Self { slots: vec![Vec::new(); streams] }
+    }
+
+    fn slot(&self, stream: u64) -> Option<usize> {
+        // The tag is a keyed digest: no client can choose whose place its stream takes.
+        stream.checked_rem(self.slots.len() as u64).map(|slot| slot as usize)
+    }
+
+    /// The newest user continuation of `stream`, if it is remembered and valid.
+    pub(super) fn get(&self, stream: u64, now: Timestamp) -> Option<(&[u8], UserContinuation<'_>)> {
+        let sealed = &self.slots[self.slot(stream)?][..];
+        let user = UserContinuation::peek(sealed)?;
+        (user.stream == stream && now < user.expires).then_some((sealed, user))
+    }
+
+    /// Remembers a user continuation in the place of any other that has its slot.
+    pub(super) fn put(&mut self, stream: u64, sealed: &[u8]) {
+        if let Some(slot) = self.slot(stream) {
+            let slot = &mut self.slots[slot];
+            slot.clear();
+            slot.extend_from_slice(sealed);
+        }
+    }
+}
+
+/// What a request's input amounts to.
+#[derive(Debug, Default)]
+pub(super) struct Located<'a> {
+    pub(super) demand: Demand,
+    pub(super) input: Option<Taken<'a>>,
+    /// A newer user continuation than the one presented, which takes the input.
+    pub(super) cached: Option<UserContinuation<'static>>,
+    /// Frames for the answer.
+    pub(super) front: Vec<u8>,
+}
+
+impl Server {
+    /// Finds out what of `input` can be shown to the application, and with which user continuation.
+    pub(super) fn locate<'a>(
+        &self,
+        input: Option<Input<'a>>,
+        presented: &UserContinuation<'_>,
+        now: Timestamp,
+    ) -> Located<'a> {
+        let Some(input) = input.filter(|_| !presented.input_closed) else { return Located::default() };
+        let offset = input.offset;
+        let located = |demand, taken: Option<Taken<'a>>| match taken {
+            Some(taken) => Located { demand, input: Some(taken), ..Located::default() },
+            None => Located::unconsumed(offset),
+        };
+        if presented.any_order {
+            return match offset.checked_sub(presented.input.end) {
+                // Even if it is empty: it is the client's word that all before is stored.
+                Some(0) => located(Demand::Next, Some(Taken::new(input))),
+                Some(_) => Located::unconsumed(offset),
+                None => located(Demand::Store, chunk(input, presented)),
+            };
+        }
+        let start = presented.input.start;
+        if offset <= start {
+            return located(Demand::Next, unconsumed(input, start));
+        }
+        let cached = self.inputs.get(presented.stream, now);
+        let Some((sealed, cached)) = cached.filter(|(_, cached)| cached.input.start > start) else {
+            return Located::unconsumed(input.offset);
+        };
+        let fits = !cached.any_order && !cached.input_closed && input.offset <= cached.input.start;
+        if fits && let Some(rest) = unconsumed(input, cached.input.start) {
+            return Located { cached: Some(cached.into_owned()), ..located(Demand::Next, Some(rest)) };
+        }
+        let mut behind = Located::unconsumed(offset);
+        // It says how far the input has got.
+        Frame::UserContinuation(sealed).emit(&mut behind.front);
+        behind
+    }
+}
+
+impl Located<'_> {
+    /// Input that cannot be consumed, now or any more: the answer says so, which keeps the requests going.
+    fn unconsumed(offset: u64) -> Self {
+        let mut front = Vec::new();
+        Frame::Stored { offset, length: 0 }.emit(&mut front);
+        Self { front, ..Self::default() }
+    }
+}
+
+impl<'a> Taken<'a> {
+    pub(super) fn new(input: Input<'a>) -> Self {
+        Self { offset: input.offset, bytes: Cow::Borrowed(input.bytes), fin: input.fin }
+    }
+}
+
+/// The part of `input` from `start` on, if there is any.
+fn unconsumed(input: Input<'_>, start: u64) -> Option<Taken<'_>> {
+    let known = usize::try_from(start.checked_sub(input.offset)?).ok()?;
+    let bytes = input.bytes.get(known..)?;
+    (input.fin || !bytes.is_empty()).then_some(Taken {
+        offset: start,
+        bytes: Cow::Borrowed(bytes),
+        fin: input.fin,
+    })
+}
+
+/// The part of `input` that lies in the range taken in any order.
+fn chunk<'a>(input: Input<'a>, presented: &UserContinuation<'_>) -> Option<Taken<'a>> {
+    let start = input.offset.max(presented.input.start);
+    let end = (input.offset + input.bytes.len() as u64).min(presented.input.end);
+    let bytes = input.bytes.get((start - input.offset) as usize..(end.max(start) - input.offset) as usize)?;
+    (!bytes.is_empty()).then_some(Taken { offset: start, bytes: Cow::Borrowed(bytes), fin: false })
+}

@@ -1,0 +1,85 @@
+//! Which round-trip times and positions a claim may declare (docs/protocol.md section 5).
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::admit::Refusal;
+use crate::continuation::Continuation;
+use crate::epoch::{Epoch, MAX_POSITION, RTT_BOUNDS, adopts};
+use crate::stats::Discard;
+use crate::wire::{Claim, MAX_TRAIN, Run};
+
+pub(super) fn check_rtt(rtt: u32, skewed_age: Duration) -> Result<(), Refusal> {
+    if !RTT_BOUNDS.contains(&rtt) {
+        return Err(Discard::Field.into());
+    }
+    if Duration::from_micros(u64::from(rtt)) > skewed_age { Err(Discard::Rtt.into()) } else { Ok(()) }
+}
+
+/// As [`check_rtt`], where zero stands for no sample yet.
+pub(super) fn check_declared(rtt: u32, skewed_age: Duration) -> Result<u32, Refusal> {
+    if rtt != 0 {
+        check_rtt(rtt, skewed_age)?;
+    }
+    Ok(rtt)
+}
+
+/// An overstated round-trip time shows in claims that come back sooner than half of it.
+pub(super) fn half_exceeds(rtt: u32, skewed_age: Duration) -> bool {
+    Duration::from_micros(u64::from(rtt) / 2) > skewed_age
+}
+
+pub(super) fn check_continue(
+    claim: &Claim<'_>,
+    continuation: &Continuation,
+    proven: u64,
+) -> Result<(), Refusal> {
+    let epoch = &continuation.epoch;
+    let span = claim.runs.span();
+    let own = count(claim, |position| position >= epoch.base);
+    let adopted = owned(claim, epoch, epoch.first_position()..epoch.base);
+    let sane = claim.is_bounded()
+        && span.start > continuation.earned
+        && span.start >= epoch.first_position()
+        && span.end <= continuation.end() + MAX_TRAIN
+        && span.end <= proven
+        && proven.saturating_sub(epoch.base) < MAX_POSITION;
+    // What is left of the flight is adopted by claims for the numbers it shares.
+    let sharing =
+        span.start >= epoch.base || span.end.saturating_sub(epoch.base) <= u64::from(epoch.growth.window0);
+    if own > 0 && sane && sharing && adopts(own, adopted) { Ok(()) } else { Err(Discard::Field.into()) }
+}
+
+pub(super) fn check_recover(
+    claim: &Claim<'_>,
+    continuation: &Continuation,
+    lost: u64,
+    next: &Epoch,
+) -> Result<(), Refusal> {
+    let span = claim.runs.span();
+    // Ending inside the presented train is the evidence that the flight got that far.
+    let own_start = continuation.first.max(lost + 1);
+    let own = count(claim, |position| position >= own_start);
+    let adopted = owned(claim, next, lost + 1..own_start);
+    let sane = claim.is_bounded()
+        && span.start > continuation.earned
+        && span.start >= continuation.epoch.base
+        && span.end <= continuation.end().min(next.base)
+        && count(claim, |position| position == lost) == 0;
+    if own > 0 && sane && adopts(own, adopted) { Ok(()) } else { Err(Discard::Field.into()) }
+}
+
+/// How many claimed positions there are of some kind.
+fn count(claim: &Claim<'_>, which: impl Fn(u64) -> bool) -> u64 {
+    claim.runs.iter().flat_map(|(run, _)| run.positions()).filter(|&position| which(position)).count() as u64
+}
+
+/// How many numbers the claimed ones among `positions` own.
+fn owned(claim: &Claim<'_>, epoch: &Epoch, positions: Range<u64>) -> u64 {
+    let within = |run: Run| {
+        let run = run.positions();
+        run.start.max(positions.start)..run.end.min(positions.end)
+    };
+    let shares = claim.runs.iter().map(|(run, _)| within(run)).filter(|part| !part.is_empty());
+    shares.map(|part| epoch.share(&part)).map(|share| share.end - share.start).sum()
+}

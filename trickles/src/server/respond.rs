@@ -1,0 +1,158 @@
+//! From an application's reply to an answer.
+
+use super::answer::{Answer, Budget};
+use super::minisocket::Plan;
+use super::{AnswerError, Demand, Minisocket, Next, Outbox, Output, Reply, Server};
+use crate::stats::Discard;
+use crate::time::Timestamp;
+use crate::user_continuation::{Lineage, MAX_STATE, UserContinuation};
+use crate::wire::{Frame, Notice};
+
+/// Answers that took less are not worth telling: they are within the noise of a round trip.
+const MIN_HOLD_MICROS: u32 = 1000;
+
+impl Server {
+    /// Answers an event with what the application replies, which has to be what the event
+    /// [demands](Minisocket::demand); `output` regenerates the bytes wanted. Positions are granted from the
+    /// front for as long as there are bytes; trains to be sent to the event's client are added to `outbox`.
+    ///
+    /// # Errors
+    /// [`AnswerError`] when the reply is not acceptable; nothing is sent then.
+    pub fn respond(
+        &mut self,
+        minisocket: Minisocket<'_>,
+        reply: Reply,
+        output: &mut dyn Output,
+        now: Timestamp,
+        outbox: &mut Outbox,
+    ) -> Result<(), AnswerError> {
+        let now = now.max(minisocket.now);
+        check_reply(&minisocket, &reply)?;
+        let mut front = Vec::new();
+        let hold = u32::try_from(now.since(minisocket.now).as_micros()).unwrap_or(u32::MAX);
+        if hold >= MIN_HOLD_MICROS {
+            Frame::Hold(hold).emit(&mut front);
+        }
+        front.extend_from_slice(&minisocket.front);
+        let mut sealed = Vec::new();
+        let mut next = None;
+        match reply {
+            Reply::Next(following) => {
+                self.user_continuation(&minisocket, &following, now).seal(&self.seal, &mut sealed);
+                Frame::UserContinuation(&sealed).emit(&mut front);
+                next = Some(following);
+            }
+            Reply::Stored(stored) => {
+                let offset = minisocket.input.as_ref().map_or(0, |input| input.offset);
+                Frame::Stored { offset, length: stored as u16 }.emit(&mut front);
+            }
+            Reply::Output => {}
+        }
+        let next = next.iter().map(|next| (next.output.clone(), &next.state[..]));
+        let mut answer = Answer {
+            outbox,
+            output,
+            states: next.chain(minisocket.states()).collect(),
+            front,
+            packet_size: usize::from(minisocket.packet_size),
+            budget: budget(&minisocket),
+            granted: 0,
+            used: 0,
+            emitted: 0,
+            stopped: false,
+            dry: false,
+            packets: Vec::new(),
+        };
+        let built = match minisocket.plan {
+            Plan::Open { epoch, packets, slot } => {
+                self.open_epoch(&minisocket, epoch, packets, slot, now, &mut answer)
+            }
+            Plan::Grant { lost } => self.grant_runs(&minisocket, lost, now, &mut answer),
+        };
+        let (emitted, dry) = (answer.emitted, answer.dry);
+        drop(answer);
+        let notice = match built {
+            Ok(()) if emitted > 0 => {
+                if minisocket.input.is_some() && !sealed.is_empty() {
+                    self.inputs.put(minisocket.continuation.stream, &sealed);
+                }
+                return Ok(());
+            }
+            Ok(()) if dry => {
+                Notice::Pending(u32::try_from(self.config.pending.as_millis()).unwrap_or(u32::MAX))
+            }
+            Ok(()) => {
+                self.stats.discard(Discard::Spent);
+                Notice::Spent
+            }
+            Err(reset) => Notice::Reset(reset.0),
+        };
+        self.notify(now, minisocket.echo, notice, outbox);
+        Ok(())
+    }
+
+    /// What follows, as it is sealed.
+    fn user_continuation<'n>(
+        &self,
+        minisocket: &Minisocket<'_>,
+        next: &'n Next,
+        now: Timestamp,
+    ) -> UserContinuation<'n> {
+        let user = minisocket.user_continuation();
+        let (offset, closes) = match &minisocket.input {
+            Some(input) => (input.offset, input.fin && next.consumed == input.bytes.len()),
+            None => (user.map_or(0, |user| user.input.start), false),
+        };
+        let start = offset + next.consumed as u64;
+        let any_order = next.any_order > 0;
+        UserContinuation {
+            key: self.seal.ring.signing_id(),
+            stream: minisocket.continuation.stream,
+            output: next.output.clone(),
+            finished: next.finished,
+            input: start..if any_order { start.saturating_add(next.any_order) } else { u64::MAX },
+            any_order,
+            input_closed: closes || user.is_some_and(|user| user.input_closed),
+            expires: now + self.config.user_continuation_lifetime,
+            lineage: match &minisocket.cached {
+                Some(cached) => cached.lineage,
+                None => Lineage { echo: minisocket.echo, issuer: self.issuer },
+            },
+            state: next.state.as_slice().into(),
+        }
+    }
+}
+
+/// How many bytes the answer may have.
+fn budget(minisocket: &Minisocket<'_>) -> Budget {
+    let triple = 3 * minisocket.request_length;
+    match minisocket.plan {
+        _ if minisocket.unproven => Budget { floor: triple, per_position: 0 },
+        Plan::Open { .. } => Budget { floor: usize::MAX, per_position: 0 },
+        Plan::Grant { .. } => {
+            Budget { floor: triple, per_position: 2 * minisocket.continuation.bytes_per_number() }
+        }
+    }
+}
+
+/// Whether the reply says what it must, within its limits.
+fn check_reply(minisocket: &Minisocket<'_>, reply: &Reply) -> Result<(), AnswerError> {
+    let held = minisocket.input.as_ref().map_or(0, |input| input.bytes.len());
+    match (minisocket.demand, reply) {
+        (Demand::Next | Demand::Output, Reply::Next(next)) => {
+            // Input that could not be located is not there to be consumed.
+            if next.state.len() > MAX_STATE {
+                return Err(AnswerError::StateTooLong(next.state.len()));
+            }
+            if next.consumed > held {
+                return Err(AnswerError::ConsumedTooMuch(next.consumed, held));
+            }
+            if next.output.start > next.output.end { Err(AnswerError::OutputRange) } else { Ok(()) }
+        }
+        (Demand::Store, &Reply::Stored(stored)) if stored > held => {
+            Err(AnswerError::ConsumedTooMuch(stored, held))
+        }
+        (Demand::Store, Reply::Stored(_)) | (Demand::Output, Reply::Output) => Ok(()),
+        (demand, _) => Err(AnswerError::WrongReply(demand)),
+    }
+}
