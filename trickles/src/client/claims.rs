@@ -10,6 +10,8 @@ use super::run::Run;
 use crate::epoch::{Epoch, adopts};
 use crate::wire::{ClaimKind, MAX_EMIT, MAX_GRANT, MAX_RUNS, MAX_TRAIN};
 
+/// How many runs are looked at for those to be presented again: those with input do not count.
+const MAX_REPEAT_SEARCH: usize = 32;
 /// Numbers a probe asks for again at most: gently, the path may be in trouble.
 const PROBE_NUMBERS: u64 = 16;
 
@@ -142,12 +144,12 @@ impl Flow {
         let mut numbers = selection.numbers;
         let mut adopted = selection.adopted;
         let floor = selection.train.fields.epoch.base.max(selection.train.fields.earned + 1);
-        for (index, run) in self.runs.iter().enumerate().rev() {
+        for (index, run) in self.runs.iter().enumerate().rev().take(MAX_REPEAT_SEARCH) {
             let room = repeats.len() + selection.runs.len() < MAX_RUNS && (repeats.len() as u32) < depth;
             if !room {
                 break;
             }
-            let unseen = run.answered.is_none() && run.spent.is_none() && !run.input && !run.is_opening();
+            let unseen = run.is_unseen() && run.input.is_none();
             let fits = run.positions.end <= lowest
                 && run.positions.start >= floor
                 && Arc::ptr_eq(&run.user_continuation, user_continuation);
@@ -177,10 +179,9 @@ impl Flow {
 
     /// The oldest runs without an answer, to be presented again on their own.
     pub(crate) fn probe(&self) -> Option<(Selection<'_>, ArrayVec<usize, MAX_RUNS>)> {
-        let unseen = |run: &Run| run.answered.is_none() && run.spent.is_none() && !run.is_opening();
         let again = |(index, run)| Some((index, self.present_again(run)?));
         let (start, (train, kind, limit)) =
-            self.runs.iter().enumerate().filter(|(_, run)| unseen(run)).find_map(again)?;
+            self.runs.iter().enumerate().filter(|(_, run)| run.is_unseen()).find_map(again)?;
         let first = &self.runs[start];
         let mut indices = ArrayVec::<usize, MAX_RUNS>::new();
         let mut numbers = 0;
@@ -189,10 +190,10 @@ impl Flow {
                 run.input == first.input && Arc::ptr_eq(&run.user_continuation, &first.user_continuation);
             numbers += run.numbers.end - run.numbers.start;
             let further = index > start;
-            if further && (!alike || run.input || numbers > PROBE_NUMBERS) {
+            if further && (!alike || run.input.is_some() || numbers > PROBE_NUMBERS) {
                 break;
             }
-            if !unseen(run) || run.positions.end > limit || indices.is_full() {
+            if !run.is_unseen() || run.positions.end > limit || indices.is_full() {
                 break;
             }
             indices.push(index);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ranges::RangeSet;
@@ -82,6 +83,10 @@ pub(crate) struct Flow {
     request_loss: u32,
     /// Answers to positions that had been answered before: the replicas share no filter.
     double_grants: u32,
+    /// Whether any run may be spent or parked.
+    marked: bool,
+    /// Requests with input whose run is settled, to be [taken](Self::take_settled).
+    settled: Vec<u64>,
 }
 
 impl Flow {
@@ -104,6 +109,8 @@ impl Flow {
             reorder_eighths: 2,
             request_loss: 0,
             double_grants: 0,
+            marked: false,
+            settled: Vec::new(),
         }
     }
 
@@ -165,6 +172,11 @@ impl Flow {
         self.runs[at].numbers.contains(&number).then_some(at)
     }
 
+    /// The user continuation presented by the claim of a number that is awaited.
+    pub(crate) fn presented(&self, number: u64) -> Option<Arc<[u8]>> {
+        self.run_index(number).map(|index| self.runs[index].user_continuation.clone())
+    }
+
     /// Notes a run as claimed.
     pub(crate) fn add_run(&mut self, run: Run, smoothed: Duration) {
         self.claimed.insert(run.positions.clone());
@@ -210,6 +222,7 @@ impl Flow {
         match run.answered {
             None => {
                 run.answered = Some(train.echo);
+                run.parked = None;
                 let missed = if run.first.echo == train.echo { 0 } else { 65536 };
                 self.request_loss = self.request_loss - self.request_loss / 32 + missed / 32;
             }
@@ -258,7 +271,13 @@ impl Flow {
             && let Some(run) = self.runs.remove(index)
         {
             run.wants.into_iter().for_each(release);
+            self.settled.extend(run.input);
         }
+    }
+
+    /// Requests with input whose answer has come or is lost, since this was last asked.
+    pub(crate) fn take_settled(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.settled)
     }
 
     /// Notes numbers as arrived; whether they are news.
@@ -321,8 +340,52 @@ impl Flow {
     /// When the next number is to be declared lost.
     pub(crate) fn next_loss(&self, smoothed: Duration) -> Option<Timestamp> {
         let gap = self.gaps.iter().map(|gap| gap.since + self.reorder_window(smoothed)).min();
-        let spent = self.runs.iter().filter_map(|run| run.spent).map(|at| at + smoothed).min();
+        let spent = self.marked_runs().filter_map(|run| run.spent).map(|at| at + smoothed).min();
         gap.into_iter().chain(spent).min()
+    }
+
+    fn marked_runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().take(if self.marked { usize::MAX } else { 0 })
+    }
+
+    /// The server says that the runs claimed under `echo` were answered before.
+    pub(crate) fn mark_spent(&mut self, echo: u64, now: Timestamp) {
+        for run in self.runs.iter_mut().filter(|run| run.last.echo == echo && run.answered.is_none()) {
+            run.spent.get_or_insert(now);
+            self.marked = true;
+        }
+    }
+
+    /// The server asks for patience with the runs claimed under `echo`; whether there are any.
+    pub(crate) fn park(&mut self, echo: u64, until: Timestamp) -> bool {
+        let mut any = false;
+        for run in self.runs.iter_mut().filter(|run| run.last.echo == echo && run.answered.is_none()) {
+            run.parked = Some(until);
+            any = true;
+        }
+        self.marked |= any;
+        any
+    }
+
+    /// When the first run is to be asked for again that the server has asked patience for; `input`: only
+    /// those with input count.
+    pub(crate) fn parked_until(&self, input: bool) -> Option<Timestamp> {
+        let runs = self.marked_runs().filter(|run| run.input.is_some() || !input);
+        runs.filter_map(|run| run.parked).min()
+    }
+
+    /// Patience has ended where it was asked for until `now`: those runs count as just claimed; whether there
+    /// are any.
+    pub(crate) fn unpark(&mut self, now: Timestamp) -> bool {
+        let mut any = false;
+        for run in self.runs.iter_mut().filter(|run| run.parked.is_some_and(|until| until <= now)) {
+            run.parked = None;
+            run.delayed = true;
+            run.last.at = now;
+            any = true;
+        }
+        self.marked = self.runs.iter().any(|run| run.parked.is_some() || run.spent.is_some());
+        any
     }
 
     /// Declares lost what was overtaken too long ago, and what the server says it answered long ago.
@@ -348,16 +411,16 @@ impl Flow {
             for at in from..to {
                 let run = &self.runs[at];
                 let numbers = run.numbers.start.max(range.start)..run.numbers.end.min(range.end);
-                match run.first.at + smoothed {
+                // What is parked is looked at again when patience ends.
+                let since = run.parked.unwrap_or(if run.delayed { run.last.at } else { run.first.at });
+                match since + smoothed {
                     due if due > now => self.open_gap(numbers, due),
                     _ => expired.push(numbers),
                 }
             }
         }
-        for run in &self.runs {
-            if run.spent.is_some_and(|at| at + smoothed <= now) {
-                expired.extend(run.pending_numbers().map(|number| number..number + 1));
-            }
+        for run in self.marked_runs().filter(|run| run.spent.is_some_and(|at| at + smoothed <= now)) {
+            expired.extend(run.pending_numbers().map(|number| number..number + 1));
         }
         for range in expired {
             self.lose(range, release);
@@ -418,16 +481,6 @@ impl Flow {
             Some(parent) if parent.epoch.base == fields.epoch.base => parent.epoch.exit,
             _ => self.epoch.exit,
         }
-    }
-
-    /// Takes back runs the server has not granted.
-    pub(crate) fn take_back(&mut self, which: impl Fn(&Run) -> bool) -> Vec<Run> {
-        let (back, kept): (Vec<Run>, Vec<Run>) = self.runs.drain(..).partition(which);
-        self.runs = kept.into();
-        for run in &back {
-            self.claimed.remove(run.positions.clone());
-        }
-        back
     }
 
     /// Declares the end of slow start: all positions claimed from here on grow by congestion avoidance.

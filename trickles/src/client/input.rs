@@ -44,53 +44,52 @@ impl SendBuffer {
         self.bytes.is_empty() && (!self.fin || self.fin_acknowledged)
     }
 
-    /// Whether there is input the server has not been shown in vain already.
-    pub(crate) fn has_pending(&self) -> bool {
-        let unfinished = self.fin && !self.fin_acknowledged;
-        if self.bytes.is_empty() && !unfinished {
-            return false;
-        }
-        self.stalled_at.is_none_or(|stalled| self.reach() > stalled)
+    /// Whether the server has been shown all there is in vain.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stalled_at.is_some_and(|stalled| self.reach() <= stalled)
     }
 
-    /// One past the last byte, the end counting as one.
-    fn reach(&self) -> u64 {
-        self.acknowledged + self.bytes.len() as u64 + u64::from(self.fin)
+    /// One past the last byte, the end that is not acknowledged yet counting as one.
+    pub(crate) fn reach(&self) -> u64 {
+        self.end() + u64::from(self.fin && !self.fin_acknowledged)
+    }
+
+    /// One past the last byte.
+    pub(crate) fn end(&self) -> u64 {
+        self.acknowledged + self.bytes.len() as u64
     }
 
     pub(crate) fn offset(&self) -> u64 {
         self.acknowledged
     }
 
-    /// How many bytes are kept.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Copies up to `limit` bytes from the front into `out`; whether the end follows them.
-    pub(crate) fn front(&self, limit: usize, out: &mut Vec<u8>) -> bool {
-        let count = self.bytes.len().min(limit);
+    /// Copies up to `most` bytes from `start` on into `out`; whether the end follows them.
+    pub(crate) fn copy(&self, start: u64, most: usize, out: &mut Vec<u8>) -> bool {
+        let skipped = usize::try_from(start.saturating_sub(self.acknowledged)).unwrap_or(usize::MAX);
+        let skipped = skipped.min(self.bytes.len());
+        let count = most.min(self.bytes.len() - skipped);
         let (head, tail) = self.bytes.as_slices();
-        let first = count.min(head.len());
-        out.extend_from_slice(&head[..first]);
-        out.extend_from_slice(&tail[..count - first]);
-        self.fin && count == self.bytes.len()
+        let first = skipped.min(head.len())..(skipped + count).min(head.len());
+        let rest = skipped.max(head.len()) - head.len()..(skipped + count).max(head.len()) - head.len();
+        out.extend_from_slice(&head[first]);
+        out.extend_from_slice(&tail[rest]);
+        self.fin && skipped + count == self.bytes.len()
     }
 
-    /// The server has consumed all before `offset`, and the end if `closed`. `shown`: one past the last byte
-    /// of the request it answered, if it answered one, the end counting as one. Returns whether that is news.
-    pub(crate) fn acknowledge(&mut self, offset: u64, closed: bool, shown: Option<u64>) -> bool {
+    /// The server has consumed or stored all before `offset`, and the end if `closed`.
+    pub(crate) fn acknowledge(&mut self, offset: u64, closed: bool) {
         let count = offset.saturating_sub(self.acknowledged).min(self.bytes.len() as u64);
-        let newly_closed = closed && self.fin && !self.fin_acknowledged && offset >= self.acknowledged;
-        if count == 0 && !newly_closed {
-            self.stalled_at = self.stalled_at.max(shown);
-            return false;
-        }
         self.bytes.drain(..count as usize);
         self.acknowledged += count;
         self.fin_acknowledged |= closed && self.fin && self.bytes.is_empty();
-        self.stalled_at = None;
-        true
+        if count > 0 {
+            self.stalled_at = None;
+        }
+    }
+
+    /// The server was shown all before `reach` and consumed nothing of it: it is to be shown more.
+    pub(crate) fn shown_in_vain(&mut self, reach: u64) {
+        self.stalled_at = self.stalled_at.max(Some(reach));
     }
 }
 
@@ -102,17 +101,17 @@ mod tests {
     fn input_that_was_shown_in_vain_waits_for_more() {
         let mut buffer = SendBuffer::new(100);
         assert_eq!(buffer.write(b"half a li"), 9);
-        assert!(buffer.has_pending());
-        buffer.acknowledge(0, false, Some(9));
-        assert!(!buffer.has_pending());
+        assert!(!buffer.is_stalled());
+        buffer.shown_in_vain(9);
+        assert!(buffer.is_stalled());
         assert_eq!(buffer.write(b"ne\n"), 3);
-        assert!(buffer.has_pending());
-        buffer.acknowledge(12, false, Some(12));
-        assert!(buffer.is_flushed() && !buffer.has_pending());
+        assert!(!buffer.is_stalled());
+        buffer.acknowledge(12, false);
+        assert!(buffer.is_flushed() && buffer.reach() == 12);
         buffer.finish();
-        assert!(buffer.has_pending() && !buffer.is_flushed());
-        buffer.acknowledge(12, true, Some(13));
-        assert!(buffer.is_flushed());
+        assert!(buffer.reach() == 13 && !buffer.is_flushed());
+        buffer.acknowledge(12, true);
+        assert!(buffer.is_flushed() && buffer.reach() == 12);
     }
 
     #[test]
@@ -120,10 +119,14 @@ mod tests {
         let mut buffer = SendBuffer::new(4);
         assert_eq!(buffer.write(b"abcdef"), 4);
         assert!(buffer.is_full());
-        buffer.acknowledge(2, false, Some(4));
+        buffer.acknowledge(2, false);
         assert_eq!((buffer.write(b"ef"), buffer.offset()), (2, 2));
-        let mut out = Vec::new();
-        assert!(!buffer.front(3, &mut out));
-        assert_eq!(out, b"cde");
+        for (start, most, expected) in [(2, 3, "cde"), (0, 9, "cdef"), (4, 1, "e"), (6, 1, ""), (9, 1, "")] {
+            let mut out = Vec::new();
+            assert!(!buffer.copy(start, most, &mut out));
+            assert_eq!(out, expected.as_bytes(), "{start} {most}");
+        }
+        buffer.finish();
+        assert!(buffer.copy(5, 1, &mut Vec::new()) && !buffer.copy(4, 1, &mut Vec::new()));
     }
 }

@@ -15,7 +15,10 @@ mod ranges;
 mod receive;
 mod rtt;
 mod run;
+mod step;
+mod timers;
 mod transmit;
+mod upload;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -30,7 +33,8 @@ use crate::epoch::CurveId;
 use crate::nonce;
 use crate::stats::Stats;
 use crate::time::Timestamp;
-use transmit::Step;
+use step::Step;
+use upload::Upload;
 
 /// How a client behaves.
 #[derive(Clone, Debug)]
@@ -148,27 +152,6 @@ struct OpeningSent {
     input: bool,
 }
 
-/// Input on its way to the server: one request at a time.
-#[derive(Clone, Copy, Debug)]
-struct InputRequest {
-    /// The request that carries it.
-    echo: u64,
-    /// First number that its positions own; `None` while it rides in an opening.
-    first_number: Option<u64>,
-    /// One past the last byte it shows, the end counting as one.
-    reach: u64,
-    /// Whether more was waiting than it could hold.
-    full: bool,
-}
-
-/// An answer to input says what follows in the stream; bytes of other answers to the same input are not mixed.
-#[derive(Clone, Copy, Debug)]
-struct InputEcho {
-    echo: u64,
-    /// Where the known output ended when it was sent.
-    known_end: u64,
-}
-
 /// One stream, as its client sees it.
 #[derive(Debug)]
 pub struct Client {
@@ -185,9 +168,12 @@ pub struct Client {
     assembler: Assembler,
     outputs: Outputs,
     input: SendBuffer,
-    input_request: Option<InputRequest>,
-    input_echoes: VecDeque<InputEcho>,
-    /// Echo values of Hellos that were not the ones answered first.
+    upload: Upload,
+    /// Whether the last claim carried input: output gets its turn too.
+    input_last: bool,
+    /// The echo value of the Hello that was answered first.
+    welcome: Option<u64>,
+    /// Those of others.
     stray_hellos: Vec<u64>,
     failure: Option<Failure>,
     /// What the server is to be told of the reset.
@@ -229,8 +215,9 @@ impl Client {
             assembler: Assembler::new(config.receive_buffer),
             outputs: Outputs::default(),
             input,
-            input_request: None,
-            input_echoes: VecDeque::new(),
+            upload: Upload::new(),
+            input_last: false,
+            welcome: None,
             stray_hellos: Vec::new(),
             failure: None,
             parting: None,
@@ -279,6 +266,7 @@ impl Client {
             return;
         }
         self.detect_losses();
+        self.end_patience();
         if self.probe_at().is_some_and(|at| at <= self.now) {
             self.probe_timeout();
         }
@@ -307,7 +295,8 @@ impl Client {
             _ => Some(self.now),
         };
         let loss = self.flow.as_ref().and_then(|flow| flow.next_loss(self.rtt.smoothed()));
-        step.into_iter().chain(loss).chain(self.probe_at()).chain(self.deadline()).min()
+        let parked = self.flow.as_ref().and_then(|flow| flow.parked_until(false));
+        step.into_iter().chain(loss).chain(parked).chain(self.probe_at()).chain(self.deadline()).min()
     }
 
     /// Whether the server's application has answered.
@@ -383,7 +372,12 @@ impl Client {
     /// Whether the server's application has consumed all that was written, the end of input included, or will
     /// never take it.
     pub fn is_flushed(&self) -> bool {
-        self.input.is_flushed() || self.outputs.is_closed()
+        (self.input.is_flushed() && !self.owes_completion()) || self.outputs.is_closed()
+    }
+
+    /// Whether the server is yet to be told, or to confirm, that all it takes in any order is stored.
+    fn owes_completion(&self) -> bool {
+        self.outputs.newest().is_some_and(|newest| newest.any_order().is_some())
     }
 
     /// What became of the datagrams received.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::ranges::RangeSet;
-use crate::user_continuation::UserContinuation;
+use crate::user_continuation::{Lineage, UserContinuation};
 
 /// A held user continuation.
 #[derive(Clone, Debug)]
@@ -14,10 +14,20 @@ pub(crate) struct Held {
     pub(crate) sealed: Arc<[u8]>,
     pub(crate) output: Range<u64>,
     finished: bool,
-    input: u64,
+    /// The input it takes, and whether in any order.
+    input: Range<u64>,
+    any_order: bool,
     input_closed: bool,
+    lineage: Lineage,
     /// The request whose answer brought it.
     echo: u64,
+}
+
+impl Held {
+    /// The input that is taken in any order.
+    pub(crate) fn any_order(&self) -> Option<&Range<u64>> {
+        self.any_order.then_some(&self.input)
+    }
 }
 
 /// Most user continuations held: pipelined answers beyond it wait.
@@ -32,33 +42,53 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    /// Takes a user continuation of `stream` that came in the answer to `echo`; whether it was news.
-    pub(crate) fn learn(&mut self, sealed: &[u8], stream: Option<u64>, echo: u64) -> bool {
-        let Some(user) = UserContinuation::peek(sealed).filter(|user| Some(user.stream) == stream) else {
-            return false;
-        };
+    /// Takes a user continuation that came in the answer to `echo`; whether it was news. `presented`: the user
+    /// continuation that the request its lineage begins with presented, as far as that is known.
+    pub(crate) fn learn(
+        &mut self,
+        sealed: &[u8],
+        user: &UserContinuation<'_>,
+        echo: u64,
+        presented: Option<&Arc<[u8]>>,
+    ) -> bool {
+        // An end that is known takes the place of one that is not.
+        let end = |output: &Range<u64>| output.end.checked_add(1).unwrap_or(0);
         let news = self.held.back().is_none_or(|last| {
-            let follows = user.output.start >= last.output.end || user.output.start >= last.output.start;
-            let extends = (user.input.start, user.input_closed, user.output.end)
-                > (last.input, last.input_closed, last.output.end);
-            follows && extends && user.input.start >= last.input
+            // Without a gap in the output, and from a processing of the input that goes on from what is here.
+            let follows = (last.output.start..=last.output.end).contains(&user.output.start);
+            let related = user.lineage == last.lineage
+                || presented.is_some_and(|presented| Arc::ptr_eq(presented, &last.sealed));
+            let extends = (user.input.start, user.input_closed, end(&user.output))
+                > (last.input.start, last.input_closed, end(&last.output));
+            follows && related && extends && user.input.start >= last.input.start
         });
         if !news || self.held.len() >= MAX_HELD {
             return false;
         }
-        // One that regenerates all the last one does takes its place.
+        // What both regenerate, the new one does.
         while self.held.back().is_some_and(|last| user.output.start <= last.output.start) {
             self.held.pop_back();
         }
+        if let Some(last) = self.held.back_mut() {
+            last.output.end = last.output.end.min(user.output.start);
+        }
         self.held.push_back(Held {
             sealed: sealed.into(),
-            output: user.output,
+            output: user.output.clone(),
             finished: user.finished,
-            input: user.input.start,
+            input: user.input.clone(),
+            any_order: user.any_order,
             input_closed: user.input_closed,
+            lineage: user.lineage,
             echo,
         });
         true
+    }
+
+    /// Whether there is room for the answers to further input.
+    pub(crate) fn has_room(&self, awaited: usize) -> bool {
+        // As long as there is no output, each takes the place of the last one.
+        self.held.len() <= 1 || self.held.len() + awaited < MAX_HELD
     }
 
     /// The user continuation that takes the next input.
@@ -69,11 +99,6 @@ impl Outputs {
     /// The request whose answer brought what regenerates the byte at `offset`.
     pub(crate) fn source(&self, offset: u64) -> Option<u64> {
         self.held.iter().find(|held| held.output.contains(&offset)).map(|held| held.echo)
-    }
-
-    /// Up to where the server has consumed the input, and whether its end too.
-    pub(crate) fn consumed(&self) -> Option<(u64, bool)> {
-        self.held.back().map(|last| (last.input, last.input_closed))
     }
 
     /// Where the known output ends for now.

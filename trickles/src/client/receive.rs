@@ -1,24 +1,21 @@
 //! What arrives: numbered packets, refusals and notices, and what it means when nothing does.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::flow::Flow;
 use super::run::{Run, mask};
+use super::timers::MIN_RTO;
 use super::{Assembler, Client, Failure, Opening, OpeningKind, Outputs, SlowStart};
 use crate::continuation::Continuation;
 use crate::stats::Discard;
 use crate::time::Timestamp;
+use crate::user_continuation::UserContinuation;
 use crate::wire::{Frame, Notice, Response, Train};
 
-/// Longest time between restarts while nothing comes back.
-const MAX_RESTART_INTERVAL: Duration = Duration::from_millis(500);
 /// Longest time a server can ask to be left alone.
 const MAX_PENDING: Duration = Duration::from_secs(30);
-/// Smallest restart time-out, as the server enforces it.
-const MIN_RTO: Duration = Duration::from_millis(200);
-/// Most doublings a server accepts.
-const MAX_ATTEMPT: u8 = 10;
 
 impl Client {
     /// Takes a datagram that came from the server's address.
@@ -69,8 +66,9 @@ impl Client {
         let outputs = &mut self.outputs;
         let assembler = &self.assembler;
         let mut release = |range: Range<u64>| release(outputs, assembler, range);
+        let presented = flow.presented(train.number);
         let arrival = flow.receive(train, self.now, &mut release);
-        self.take_frames(train);
+        self.take_frames(train, presented.as_ref());
         if arrival.new {
             self.note_arrival(train, arrival.elapsed.map(|elapsed| elapsed.saturating_sub(hold)));
         }
@@ -78,12 +76,18 @@ impl Client {
         None
     }
 
-    /// Takes user continuations, then data.
-    fn take_frames(&mut self, train: &Train<'_>) {
+    /// Takes user continuations and what is stored, then data. `presented`: the user continuation of the claim
+    /// that the packet answers.
+    fn take_frames(&mut self, train: &Train<'_>, presented: Option<&Arc<[u8]>>) {
         for frame in train.frames.iter() {
-            if let Frame::UserContinuation(sealed) = frame {
-                let news = self.outputs.learn(sealed, self.stream, train.echo);
-                self.take_acknowledgement(news, train.echo);
+            match frame {
+                Frame::UserContinuation(sealed) => {
+                    self.take_user_continuation(sealed, train.echo, presented);
+                }
+                Frame::Stored { offset, length } => {
+                    self.take_stored(offset..offset + u64::from(length), train.echo);
+                }
+                _ => {}
             }
         }
         for frame in train.frames.iter() {
@@ -99,23 +103,50 @@ impl Client {
         }
     }
 
-    /// A user continuation has come: it says what the server has consumed.
-    fn take_acknowledgement(&mut self, news: bool, echo: u64) {
-        let answered = self.input_request.is_some_and(|request| request.echo == echo);
-        let Some((offset, closed)) = self.outputs.consumed().filter(|_| news || answered) else { return };
-        let request = self.input_request.take().filter(|_| answered);
-        let progress = self.input.acknowledge(offset, closed, request.map(|request| request.reach));
-        if !progress && request.is_some_and(|request| request.full) {
+    /// A user continuation has come: it says how the output goes on, and what the server has consumed.
+    fn take_user_continuation(&mut self, sealed: &[u8], echo: u64, presented: Option<&Arc<[u8]>>) {
+        let user = UserContinuation::peek(sealed).filter(|user| Some(user.stream) == self.stream);
+        let Some(user) = user else { return };
+        let origin = self.upload.find(user.lineage.echo).map(|request| &request.presented);
+        let origin = origin.or(presented.filter(|_| user.lineage.echo == echo));
+        let news = self.outputs.learn(sealed, &user, echo, origin);
+        if news {
+            let (offset, closed) = (user.input.start, user.input_closed);
+            self.input.acknowledge(offset, closed);
+            if user.any_order {
+                self.upload.rewind(self.input.offset());
+            }
+        }
+        let request = self.upload.find(echo);
+        let in_vain = request.filter(|request| request.range.start == user.input.start && !user.any_order);
+        let Some(request) = in_vain.filter(|_| !user.input_closed && !user.finished) else { return };
+        self.input.shown_in_vain(request.range.end);
+        if request.full {
             // Asked again, it would say the same.
             self.failure.get_or_insert(Failure::InputRefused);
+        }
+    }
+
+    /// Bytes that are taken in any order are stored.
+    fn take_stored(&mut self, range: Range<u64>, echo: u64) {
+        let Some(newest) = self.outputs.newest() else { return };
+        let request = self.upload.find(echo).filter(|request| {
+            request.any_order
+                && Arc::ptr_eq(&request.presented, &newest.sealed)
+                && request.range.start <= range.start
+                && range.end <= request.range.end
+        });
+        if request.is_some() && !range.is_empty() {
+            let front = self.upload.store(range, self.input.offset());
+            self.input.acknowledge(front, false);
         }
     }
 
     /// Whether bytes at `offset` in an answer come from the state this stream goes on with. The same input may
     /// be processed twice, with different states as the result; bytes are taken from one of them only.
     fn accepts(&self, echo: u64, offset: u64) -> bool {
-        match self.input_echoes.iter().find(|input| input.echo == echo) {
-            Some(input) if offset >= input.known_end => self.outputs.source(offset) == Some(echo),
+        match self.upload.find(echo) {
+            Some(request) if offset >= request.known_end => self.outputs.source(offset) == Some(echo),
             _ => true,
         }
     }
@@ -169,6 +200,7 @@ impl Client {
                 let others =
                     opening.sent.iter().map(|sent| sent.sent.echo).filter(|&echo| echo != train.echo);
                 self.stray_hellos.extend(others);
+                self.welcome = Some(train.echo);
                 self.stream = Some(fields.stream);
             }
             superseded.extend(opening.sent.into_iter().flat_map(|sent| sent.wants));
@@ -185,14 +217,12 @@ impl Client {
         }
         self.rtt.start_epoch();
         self.slow_start = SlowStart::default();
-        self.input_request = self.input_request.filter(|request| request.first_number.is_none());
+        let carried = answered.as_ref().filter(|(_, sent)| sent.input).map(|(_, sent)| sent.sent.echo);
+        self.upload.restart(carried, self.input.offset());
         let Some(flow) = &mut self.flow else { return };
         let base = fields.epoch.base;
         let numbers = base..base + u64::from(fields.epoch.growth.window0.min(64));
         if let Some((_, sent)) = answered {
-            if let Some(request) = self.input_request.as_mut().filter(|_| sent.input) {
-                request.first_number = Some(base);
-            }
             sent.wants.iter().cloned().for_each(|range| self.outputs.cover(range));
             let opened = Run {
                 positions: base..base,
@@ -201,12 +231,14 @@ impl Client {
                 wants: sent.wants,
                 user_continuation: sent.user_continuation,
                 packet_size: self.config.packet_size,
-                input: sent.input,
+                input: carried,
                 first: sent.sent,
                 last: sent.sent,
                 presented: 1,
                 answered: None,
                 spent: None,
+                parked: None,
+                delayed: false,
             };
             flow.add_run(opened, self.rtt.smoothed());
         }
@@ -238,32 +270,31 @@ impl Client {
             }
             return;
         }
-        let Some(flow) = &mut self.flow else { return };
-        for run in flow.runs.iter_mut().filter(|run| run.last.echo == echo && run.answered.is_none()) {
-            run.spent.get_or_insert(self.now);
+        if let Some(flow) = &mut self.flow {
+            flow.mark_spent(echo, self.now);
         }
     }
 
-    /// There is nothing to send yet: what was claimed under `echo` is the client's again.
+    /// There is nothing to send yet. What was claimed under `echo` may be answered later; until patience ends
+    /// it is not missed.
     fn handle_pending(&mut self, echo: u64, delay: Duration) {
-        let until = self.now + delay;
-        if self.opening.as_ref().is_some_and(|opening| opening.sent.iter().any(|sent| sent.sent.echo == echo))
+        let until = self.now + delay.min(MAX_PENDING);
+        let opening = self.opening.as_mut();
+        if let Some(opening) =
+            opening.filter(|opening| opening.sent.iter().any(|sent| sent.sent.echo == echo))
         {
-            self.abandon_opening();
-        } else if let Some(flow) = &mut self.flow {
-            let back = flow.take_back(|run| run.last.echo == echo && run.answered.is_none());
-            if back.is_empty() {
-                return;
+            if opening.kind == OpeningKind::Hello {
+                opening.send_at = until;
+            } else {
+                self.abandon_opening();
+                self.pending_until = until;
             }
-            for range in back.into_iter().flat_map(|run| run.wants) {
-                release(&mut self.outputs, &self.assembler, range);
-            }
-            self.settle_input();
+        } else if !self.flow.as_mut().is_some_and(|flow| flow.park(echo, until)) {
+            return;
         }
-        self.progress = self.now;
+        self.progress = self.progress.max(until);
         self.active = self.now;
         self.backoff = 0;
-        self.pending_until = until.min(self.now + MAX_PENDING);
     }
 
     /// Forgets a Restart or Resume that was not granted.
@@ -271,19 +302,20 @@ impl Client {
         let Some(opening) = self.opening.take_if(|opening| opening.kind != OpeningKind::Hello) else {
             return;
         };
-        for range in opening.sent.into_iter().flat_map(|sent| sent.wants) {
-            release(&mut self.outputs, &self.assembler, range);
+        for sent in opening.sent {
+            if sent.input {
+                self.upload.settle(sent.sent.echo, &self.input);
+            }
+            for range in sent.wants {
+                release(&mut self.outputs, &self.assembler, range);
+            }
         }
-        self.input_request = self.input_request.filter(|request| request.first_number.is_some());
     }
 
-    /// An input request whose run is settled without an acknowledgement has to be repeated.
+    /// What a settled request carried and is not acknowledged has to be sent again.
     fn settle_input(&mut self) {
-        let Some(number) = self.input_request.and_then(|request| request.first_number) else { return };
-        let open =
-            self.flow.as_ref().is_some_and(|flow| flow.runs.iter().any(|run| run.numbers.start == number));
-        if !open {
-            self.input_request = None;
+        for echo in self.flow.as_mut().map(Flow::take_settled).unwrap_or_default() {
+            self.upload.settle(echo, &self.input);
         }
     }
 
@@ -302,97 +334,6 @@ impl Client {
             self.slow_start = SlowStart::default();
         }
         self.settle_input();
-    }
-
-    /// Whether bytes of the stream, or word of its input, have yet to come.
-    fn has_work(&self) -> bool {
-        let end = self.outputs.known_end().min(self.assembler.limit());
-        let from = self.assembler.read_offset();
-        let input = !self.input.is_flushed() && !self.outputs.is_closed();
-        input || self.assembler.missing(from..end.max(from)).next().is_some()
-    }
-
-    /// Whether all output has arrived, for good.
-    pub(super) fn is_complete(&self) -> bool {
-        let arrived = self.assembler.read_offset() + self.assembler.readable();
-        self.outputs.end().is_some_and(|end| arrived >= end)
-    }
-
-    /// Whether requests await their answer.
-    fn is_outstanding(&self) -> bool {
-        if self.is_complete() {
-            return false;
-        }
-        self.opening.as_ref().is_some_and(|opening| !opening.sent.is_empty())
-            || self.flow.as_ref().is_some_and(|flow| !flow.runs.is_empty())
-    }
-
-    pub(super) fn probe_at(&self) -> Option<Timestamp> {
-        let awaited = self.opening.is_none() && self.is_outstanding();
-        awaited.then(|| self.active + self.rtt.probe_timeout() * (1 << self.backoff.min(6)))
-    }
-
-    /// When the stream fails if nothing comes.
-    pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let patience = if self.flow.is_none() { self.config.connect_timeout } else { self.config.timeout };
-        (self.flow.is_none() || self.is_outstanding()).then(|| self.progress + patience)
-    }
-
-    /// Nothing has come for a while: ask again for what was not answered, until a Restart would be granted; then
-    /// start again.
-    pub(super) fn probe_timeout(&mut self) {
-        self.backoff += 1;
-        let Some(flow) = &mut self.flow else { return };
-        let (outputs, assembler) = (&mut self.outputs, &self.assembler);
-        flow.lose_stragglers(&mut |range| release(outputs, assembler, range));
-        self.enter_recovery();
-        if self.backoff == 1 || self.restart_at(0) > self.now {
-            self.probe = true;
-        } else if self.has_work() {
-            self.restart();
-        } else if let Some(flow) = &mut self.flow {
-            flow.lose(0..u64::MAX, &mut |_| {});
-        }
-    }
-
-    /// Plans a Restart for the first moment a server grants it.
-    pub(super) fn restart(&mut self) {
-        let send_at = self.restart_at(0);
-        self.opening.get_or_insert_with(|| Opening {
-            kind: OpeningKind::Restart { attempt: 0 },
-            send_at,
-            sent: Default::default(),
-        });
-    }
-
-    pub(super) fn rto(&self) -> Duration {
-        let presented =
-            self.flow.as_ref().and_then(Flow::newest).map_or(0, |newest| newest.fields.epoch.rtt());
-        let exit = self.flow.as_ref().map_or(0, |flow| flow.epoch.rtt());
-        let frozen = presented.max(exit).max(self.rtt.declared());
-        let slowest = self.rtt.smoothed().max(Duration::from_micros(u64::from(frozen)));
-        (slowest * 2).max(MIN_RTO)
-    }
-
-    /// When a Restart of this attempt may be granted: the presented continuation has to be old enough.
-    pub(super) fn restart_at(&self, attempt: u8) -> Timestamp {
-        let arrived = self.flow.as_ref().and_then(Flow::newest).map_or(self.now, |newest| newest.arrived);
-        arrived + self.rto() * (1 << attempt.min(MAX_ATTEMPT))
-    }
-
-    /// When to repeat an opening sent `now` for the `count`th time.
-    pub(super) fn reopen_at(&self, kind: OpeningKind, count: usize) -> Timestamp {
-        let doublings = 1 << count.min(4);
-        match kind {
-            OpeningKind::Hello => {
-                self.now + (self.rtt.probe_timeout() * doublings).min(Duration::from_secs(3))
-            }
-            OpeningKind::Resume => self.now + self.rtt.probe_timeout() * doublings,
-            OpeningKind::Restart { .. } => {
-                let longest = MAX_RESTART_INTERVAL.max(2 * self.rto());
-                self.now + (self.rto() * doublings).min(longest)
-            }
-        }
     }
 }
 

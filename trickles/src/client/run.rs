@@ -28,8 +28,8 @@ pub(crate) struct Run {
     /// The user continuation the wants refer to.
     pub(crate) user_continuation: Arc<[u8]>,
     pub(crate) packet_size: u16,
-    /// Whether the claim carried input: it is presented again only with that.
-    pub(crate) input: bool,
+    /// The first request that presented it with input: it is presented again only with that.
+    pub(crate) input: Option<u64>,
     pub(crate) first: Sent,
     pub(crate) last: Sent,
     /// How many claims carried it.
@@ -38,6 +38,10 @@ pub(crate) struct Run {
     pub(crate) answered: Option<u64>,
     /// When the server said that it was answered before.
     pub(crate) spent: Option<Timestamp>,
+    /// Until when the server has asked for patience: until then it is neither lost nor to be presented again.
+    pub(crate) parked: Option<Timestamp>,
+    /// Whether it ever was parked: its numbers count as claimed when it was presented last.
+    pub(crate) delayed: bool,
 }
 
 impl Run {
@@ -56,6 +60,11 @@ impl Run {
             self.pending &= !self.bit(number);
         }
         pending
+    }
+
+    /// Whether no word of its answer has come.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.answered.is_none() && self.spent.is_none() && self.parked.is_none() && !self.is_opening()
     }
 
     pub(crate) fn is_opening(&self) -> bool {

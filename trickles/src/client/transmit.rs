@@ -2,47 +2,19 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
 use super::receive::release;
 use super::run::{Run, Sent, mask};
-use super::{Client, InputEcho, InputRequest, Opening, OpeningKind, OpeningSent};
+use super::step::{Step, TIMER_GRANULARITY};
+use super::upload::{Chunk, InputRequest, Upload};
+use super::{Client, Opening, OpeningKind, OpeningSent};
 use crate::epoch::{INITIAL_WINDOW, RESTART_WINDOW};
-use crate::time::Timestamp;
 use crate::wire::{
-    self, Claim, ClaimKind, DATA_OVERHEAD, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_TRAIN, MAX_WANTS,
-    MIN_CLAIM, Request, Runs, room,
+    self, Claim, ClaimKind, DATA_OVERHEAD, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_WANTS, MIN_CLAIM,
+    Request, Runs, room,
 };
-
-/// Claims that are due within this time leave together: timers are not more punctual.
-const TIMER_GRANULARITY: Duration = Duration::from_millis(1);
-/// A train is at most as long as the path carries in this time.
-const TRAIN_TIME: Duration = Duration::from_millis(1);
-/// Input answers that are remembered.
-const INPUT_ECHOES: usize = 16;
-
-/// What is to be done next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Nothing, until something arrives or the application acts.
-    Idle,
-    Wait(Timestamp),
-    Open,
-    Probe,
-    /// Open a new epoch after a pause.
-    Resume,
-    /// Nothing can be claimed: start again.
-    Restart,
-    /// Nothing can be asked for: connect again.
-    Hello,
-    /// Claim positions for about this many numbers, with input or without.
-    Claim {
-        numbers: u64,
-        input: bool,
-    },
-}
 
 /// The wants of the runs of one claim under construction.
 struct Wants<'a> {
@@ -55,75 +27,6 @@ struct Wants<'a> {
 }
 
 impl Client {
-    /// Decides what is due.
-    pub(super) fn step(&self) -> Step {
-        if self.failure.is_some() || self.is_complete() {
-            return Step::Idle;
-        }
-        if let Some(opening) = &self.opening {
-            let granted_at = match opening.kind {
-                OpeningKind::Restart { .. } => self.restart_at(0),
-                _ => opening.send_at,
-            };
-            let send_at = opening.send_at.max(granted_at);
-            return if send_at <= self.now { Step::Open } else { Step::Wait(send_at) };
-        }
-        let Some(flow) = &self.flow else { return Step::Idle };
-        if self.probe && flow.probe().is_some() {
-            return Step::Probe;
-        }
-        if self.outputs.newest().is_none() {
-            // What says how the stream goes on was lost with the rest of its packet.
-            return if flow.runs.is_empty() { Step::Hello } else { Step::Idle };
-        }
-        let input = self.input.has_pending() && self.input_request.is_none() && !self.outputs.is_closed();
-        let room = room(self.config.packet_size, false) as u64;
-        let from = self.assembler.read_offset();
-        let wanted = self.outputs.wanted(from, self.assembler.limit(), MAX_TRAIN * room);
-        if !input && wanted == 0 {
-            return Step::Idle;
-        }
-        if !input && self.pending_until > self.now {
-            return Step::Wait(self.pending_until);
-        }
-        let target = self.train_target();
-        let needed = wanted.div_ceil(room);
-        let numbers =
-            if input { u64::from(INITIAL_WINDOW).max(needed.min(target)) } else { needed.min(target) };
-        let Some(selection) = flow.select(numbers) else {
-            return if flow.runs.is_empty() { Step::Restart } else { Step::Idle };
-        };
-        if flow.runs.is_empty() && self.now.since(self.active) > self.rto() && self.now >= self.resume_after {
-            return Step::Resume;
-        }
-        if let Some(limit) = self.slow_start.flight_limit()
-            && flow.in_flight() + selection.numbers > limit
-            && !flow.runs.is_empty()
-        {
-            return Step::Idle;
-        }
-        if self.pacer.next() > self.now + TIMER_GRANULARITY {
-            return Step::Wait(self.pacer.next());
-        }
-        let complete = input || selection.numbers >= numbers.min(needed.max(1)) || flow.runs.is_empty();
-        let patience = (self.rtt.smoothed() / 8).min(TRAIN_TIME);
-        let since = self.ready_since.unwrap_or(Timestamp::ZERO);
-        if !complete && since + patience > self.now {
-            return Step::Wait(since + patience);
-        }
-        Step::Claim { numbers, input }
-    }
-
-    /// How many numbers a train should have: bigger ones starve small queues.
-    fn train_target(&self) -> u64 {
-        let Some(flow) = &self.flow else { return 1 };
-        let window = u64::from(flow.window());
-        let smoothed = self.rtt.smoothed().as_micros().max(1) as u64;
-        let paced = window * TRAIN_TIME.as_micros() as u64 / smoothed;
-        // Two at least where TCP would acknowledge every second packet: a continuation is paid once a train.
-        (window / 8).min(MAX_TRAIN).min(paced).max(if window < 8 { 1 } else { 2 })
-    }
-
     /// Writes the request that is due; whether there was one.
     pub(super) fn transmit(&mut self, out: &mut Vec<u8>) -> bool {
         if let Some(code) = self.parting.take() {
@@ -154,14 +57,14 @@ impl Client {
     fn connect_again(&mut self) {
         self.flow = None;
         self.stream = None;
-        self.input_request = None;
-        self.stray_hellos.extend(self.input_echoes.drain(..).map(|input| input.echo));
+        self.stray_hellos.extend(self.welcome.take());
+        self.upload = Upload::new();
         let kind = OpeningKind::Hello;
         self.opening = Some(Opening { kind, send_at: self.now, sent: Default::default() });
     }
 
     /// How many bytes of input a request holds besides `overhead` bytes.
-    fn input_room(&self, overhead: usize) -> usize {
+    pub(super) fn input_room(&self, overhead: usize) -> usize {
         usize::from(self.config.packet_size).saturating_sub(overhead)
     }
 
@@ -205,7 +108,7 @@ impl Client {
     fn emit_hello(&mut self, echo: u64, out: &mut Vec<u8>) -> Option<OpeningSent> {
         let service = &self.config.service[..self.config.service.len().min(255)];
         let mut bytes = Vec::new();
-        let fin = self.input.front(self.input_room(HELLO_OVERHEAD + service.len()), &mut bytes);
+        let fin = self.input.copy(0, self.input_room(HELLO_OVERHEAD + service.len()), &mut bytes);
         let input = Input { offset: 0, bytes: &bytes, fin };
         let hello = Hello {
             echo,
@@ -218,28 +121,32 @@ impl Client {
         Request::Hello(hello).emit(usize::from(self.config.packet_size), out);
         let with_input = fin || !bytes.is_empty();
         if with_input {
-            self.input_request = Some(InputRequest {
-                echo,
-                first_number: None,
-                reach: bytes.len() as u64 + u64::from(fin),
-                full: bytes.len() < self.input.len(),
-            });
+            self.note_input(echo, None, &input, Arc::new([]), false);
         }
-        self.note_input_echo(echo, 0);
         let sent = Sent { echo, at: self.now };
         Some(OpeningSent { sent, wants: ArrayVec::new(), user_continuation: Arc::new([]), input: with_input })
     }
 
-    fn note_input_echo(&mut self, echo: u64, known_end: u64) {
-        if self.input_echoes.len() >= INPUT_ECHOES {
-            self.input_echoes.pop_front();
-        }
-        self.input_echoes.push_back(InputEcho { echo, known_end });
-    }
-
-    /// Whether an opening carries input: also what a request without an answer carried before.
-    fn input_due(&self) -> bool {
-        self.input.has_pending() && !self.outputs.is_closed()
+    /// Notes a request with input as sent; `original`: the one it repeats.
+    fn note_input(
+        &mut self,
+        echo: u64,
+        original: Option<u64>,
+        input: &Input<'_>,
+        presented: Arc<[u8]>,
+        any_order: bool,
+    ) {
+        let end = input.offset + input.bytes.len() as u64;
+        self.upload.sent(InputRequest {
+            echo,
+            original: original.unwrap_or(echo),
+            range: input.offset..end + u64::from(input.fin),
+            full: end < self.input.end(),
+            presented,
+            known_end: self.outputs.known_end(),
+            any_order,
+            settled: false,
+        });
     }
 
     fn emit_reopening(&mut self, kind: OpeningKind, echo: u64, out: &mut Vec<u8>) -> Option<OpeningSent> {
@@ -251,10 +158,12 @@ impl Client {
             OpeningKind::Restart { attempt } => (ClaimKind::Restart { attempt, rtt }, RESTART_WINDOW),
             _ => (ClaimKind::Resume { rtt }, INITIAL_WINDOW),
         };
-        let input = self.input_due();
-        let mut wants = Wants::new(self, input)?;
+        // Also what a request without an answer carried before.
+        let newest = self.outputs.newest().filter(|_| !self.outputs.is_closed());
+        let input = newest.and_then(|newest| self.upload.front(&self.input, newest.any_order()));
+        let mut wants = Wants::new(self, input.is_some(), input.is_some())?;
         let ranges = wants.fill(u64::from(packets), true);
-        if ranges.is_empty() && !input {
+        if ranges.is_empty() && input.is_none() {
             return None;
         }
         let user_continuation = wants.user_continuation.clone();
@@ -262,7 +171,7 @@ impl Client {
         runs.push(wire::Run { first: 0, count: packets as u8 }, &ranges);
         self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, None, 0, out);
         let sent = Sent { echo, at: self.now };
-        Some(OpeningSent { sent, wants: ranges, user_continuation, input })
+        Some(OpeningSent { sent, wants: ranges, user_continuation, input: input.is_some() })
     }
 
     fn send_probe(&mut self, out: &mut Vec<u8>) -> bool {
@@ -274,7 +183,7 @@ impl Client {
         let Some(flow) = &mut self.flow else { return false };
         let echo = self.echo.fresh();
         let mut runs = Runs::default();
-        let mut input = None;
+        let mut original = None;
         let mut user_continuation: Arc<[u8]> = Arc::new([]);
         for &index in &indices {
             let run = &mut flow.runs[index];
@@ -285,16 +194,15 @@ impl Client {
             run.last = Sent { echo, at: self.now };
             run.presented += 1;
             user_continuation = run.user_continuation.clone();
-            if run.input {
-                input = Some(run.numbers.start);
-            }
+            original = run.input;
         }
         let exit = flow.exit_of(&fields);
-        self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input.is_some(), input, 0, out);
+        let input = original.and_then(|echo| self.upload.again(echo, &self.input));
+        self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, original, 0, out);
         true
     }
 
-    fn send_claim(&mut self, numbers: u64, input: bool, out: &mut Vec<u8>) -> bool {
+    fn send_claim(&mut self, numbers: u64, input: Option<Chunk>, out: &mut Vec<u8>) -> bool {
         let Some(flow) = &self.flow else { return false };
         let Some(selection) = flow.select(numbers) else { return false };
         let (sealed, kind, fields) = (selection.train.sealed.clone(), selection.kind, selection.train.fields);
@@ -302,17 +210,20 @@ impl Client {
         let exit = flow.exit_of(&fields);
         let was_idle = flow.runs.is_empty();
         let epoch = flow.epoch;
-        let Some(mut wants) = Wants::new(self, input) else { return false };
+        let ends = input.is_some_and(|chunk| !chunk.more);
+        let Some(mut wants) = Wants::new(self, input.is_some(), ends) else { return false };
         let user_continuation = wants.user_continuation.clone();
         let mut fresh = ArrayVec::<Run, MAX_RUNS>::new();
-        let sent = Sent { echo: 0, at: wants.client.now };
+        let echo = wants.client.echo.fresh();
+        let sent = Sent { echo, at: wants.client.now };
         // The last run is the claim's evidence: it is there even if there is nothing to ask for under it.
         let mut evidence = None;
         for (index, positions) in selected.iter().enumerate() {
             let owned = epoch.share(positions);
             let count = owned.end - owned.start;
             let ranges = wants.fill(count, false);
-            if ranges.is_empty() && count > 0 && !(input && index == 0) {
+            let with_input = input.is_some() && index == 0;
+            if ranges.is_empty() && count > 0 && !with_input {
                 evidence = selected.last().cloned();
                 break;
             }
@@ -323,25 +234,25 @@ impl Client {
                 wants: ranges,
                 user_continuation: user_continuation.clone(),
                 packet_size: wants.client.config.packet_size,
-                input: input && index == 0,
+                input: with_input.then_some(echo),
                 first: sent,
                 last: sent,
                 presented: 1,
                 answered: None,
                 spent: None,
+                parked: None,
+                delayed: false,
             });
         }
         if fresh.is_empty() {
             return false;
         }
         let claimed: u64 = fresh.iter().map(|run| run.numbers.end - run.numbers.start).sum();
-        let echo = self.echo.fresh();
-        let sent = Sent { echo, at: self.now };
         let mut runs = Runs::default();
         let Some(flow) = &mut self.flow else { return false };
         let fresh_wants: usize = fresh.iter().map(|run| run.wants.len()).sum();
         let repeats = match flow.select(numbers) {
-            Some(selection) => flow.repeats(&selection, &user_continuation),
+            Some(selection) if input.is_none() => flow.repeats(&selection, &user_continuation),
             _ => ArrayVec::new(),
         };
         for index in repeats {
@@ -356,13 +267,11 @@ impl Client {
         for run in &mut fresh {
             let count = (run.positions.end - run.positions.start) as u8;
             runs.push(wire::Run { first: run.positions.start, count }, &run.wants);
-            (run.first, run.last) = (sent, sent);
         }
         if let Some(positions) = evidence {
             let count = (positions.end - positions.start) as u8;
             runs.push(wire::Run { first: positions.start, count }, &[]);
         }
-        let first_number = fresh[0].numbers.start;
         let positions: u64 = fresh.iter().map(|run| run.positions.end - run.positions.start).sum();
         fresh.into_iter().for_each(|run| flow.add_run(run, self.rtt.smoothed()));
         let window = u64::from(flow.window().max(1));
@@ -381,8 +290,8 @@ impl Client {
         let earned = 2 * fields.bytes_per_number() * positions as usize;
         let asked = claimed as usize * usize::from(self.config.packet_size);
         let padding = if earned >= asked { 0 } else { asked.div_ceil(3).min(self.config.packet_size.into()) };
-        let at = input.then_some(first_number);
-        self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, at, padding, out);
+        self.input_last = input.is_some();
+        self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, None, padding, out);
         true
     }
 
@@ -394,9 +303,9 @@ impl Client {
         kind: ClaimKind,
         exit: Option<crate::epoch::SlowStartExit>,
         runs: Runs,
-        user_continuation: &[u8],
-        input: bool,
-        first_number: Option<u64>,
+        user_continuation: &Arc<[u8]>,
+        input: Option<Chunk>,
+        original: Option<u64>,
         padding: usize,
         out: &mut Vec<u8>,
     ) {
@@ -411,14 +320,13 @@ impl Client {
             input: None,
         };
         let mut bytes = Vec::new();
-        if input {
-            let offset = self.input.offset();
-            let fin = self.input.front(self.input_room(claim.length() + 10), &mut bytes);
-            let reach = offset + bytes.len() as u64 + u64::from(fin);
-            let full = bytes.len() < self.input.len();
-            self.input_request = Some(InputRequest { echo, first_number, reach, full });
-            claim.input = Some(Input { offset, bytes: &bytes, fin });
-            self.note_input_echo(echo, self.outputs.known_end());
+        if let Some(chunk) = input {
+            let most = usize::try_from(chunk.end - chunk.start).unwrap_or(usize::MAX);
+            let most = most.min(self.input_room(claim.length() + 10));
+            let fin = self.input.copy(chunk.start, most, &mut bytes) && !chunk.any_order;
+            let input = Input { offset: chunk.start, bytes: &bytes, fin };
+            self.note_input(echo, original, &input, user_continuation.clone(), chunk.any_order);
+            claim.input = Some(input);
         }
         Request::Claim(claim).emit(MIN_CLAIM.max(padding), out);
     }
@@ -426,7 +334,8 @@ impl Client {
 
 impl<'a> Wants<'a> {
     /// For input the newest user continuation is presented, otherwise the one of the lowest wanted bytes.
-    fn new(client: &'a mut Client, input: bool) -> Option<Self> {
+    /// `ends`: bytes behind the known output are wanted, since the answer to the input says what they are.
+    fn new(client: &'a mut Client, input: bool, ends: bool) -> Option<Self> {
         let from = client.assembler.read_offset();
         let known_end = client.outputs.known_end();
         let held = if input {
@@ -436,7 +345,7 @@ impl<'a> Wants<'a> {
         };
         let held = held.or(client.outputs.newest())?;
         let (user_continuation, covers) = (held.sealed.clone(), held.output.clone());
-        Some(Self { client, user_continuation, covers, unknown: input.then_some(known_end) })
+        Some(Self { client, user_continuation, covers, unknown: ends.then_some(known_end) })
     }
 
     /// The ranges to ask for under `numbers` numbers; they count as asked for from here on.

@@ -75,6 +75,8 @@ impl Server {
                 // Even if it is empty: it is the client's word that all before is stored.
                 Some(0) => located(Demand::Next, Some(Taken::new(input))),
                 Some(_) => Located::unconsumed(offset),
+                // The input ends before the range does.
+                None if input.fin && input.bytes.is_empty() => located(Demand::Next, Some(Taken::new(input))),
                 None => located(Demand::Store, chunk(input, presented)),
             };
         }

@@ -1,0 +1,130 @@
+//! Which request is due.
+
+use std::time::Duration;
+
+use super::upload::Chunk;
+use super::{Client, OpeningKind};
+use crate::epoch::INITIAL_WINDOW;
+use crate::time::Timestamp;
+use crate::wire::{MAX_TRAIN, room};
+
+/// Claims that are due within this time leave together: timers are not more punctual.
+pub(super) const TIMER_GRANULARITY: Duration = Duration::from_millis(1);
+/// A train is at most as long as the path carries in this time.
+const TRAIN_TIME: Duration = Duration::from_millis(1);
+/// What a claim of one run with input has at most besides the input, the user continuation and wanted ranges.
+const CLAIM_OVERHEAD: usize = 10 + 120 + 20 + 2 + 1 + 8 + 1 + 10 + 2 + 10;
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing, until something arrives or the application acts.
+    Idle,
+    Wait(Timestamp),
+    Open,
+    Probe,
+    /// Open a new epoch after a pause.
+    Resume,
+    /// Nothing can be claimed: start again.
+    Restart,
+    /// Nothing can be asked for: connect again.
+    Hello,
+    /// Claim positions for about this many numbers, with input or without.
+    Claim {
+        numbers: u64,
+        input: Option<Chunk>,
+    },
+}
+
+impl Client {
+    /// Decides what is due.
+    pub(super) fn step(&self) -> Step {
+        if self.failure.is_some() || self.is_complete() {
+            return Step::Idle;
+        }
+        if let Some(opening) = &self.opening {
+            let granted_at = match opening.kind {
+                OpeningKind::Restart { .. } => self.restart_at(0),
+                _ => opening.send_at,
+            };
+            let send_at = opening.send_at.max(granted_at);
+            return if send_at <= self.now { Step::Open } else { Step::Wait(send_at) };
+        }
+        let Some(flow) = &self.flow else { return Step::Idle };
+        if self.probe && flow.probe().is_some() {
+            return Step::Probe;
+        }
+        if self.outputs.newest().is_none() {
+            // What says how the stream goes on was lost with the rest of its packet.
+            return if flow.runs.is_empty() { Step::Hello } else { Step::Idle };
+        }
+        let room = room(self.config.packet_size, false) as u64;
+        let from = self.assembler.read_offset();
+        let wanted = self.outputs.wanted(from, self.assembler.limit(), MAX_TRAIN * room);
+        let input = self.due_input().filter(|_| wanted == 0 || !self.input_last);
+        if input.is_none() && wanted == 0 {
+            return Step::Idle;
+        }
+        // What the server has asked patience for would be all that another claim could ask for.
+        let patience = flow.parked_until(false).unwrap_or(Timestamp::ZERO).max(self.pending_until);
+        if input.is_none() && patience > self.now {
+            return Step::Wait(patience);
+        }
+        let target = self.train_target();
+        let needed = wanted.div_ceil(room);
+        let numbers = match input {
+            // Its answer is no more than an acknowledgement.
+            Some(Chunk { more: true, .. }) => 1,
+            Some(_) => u64::from(INITIAL_WINDOW).max(needed.min(target)),
+            None => needed.min(target),
+        };
+        let Some(selection) = flow.select(numbers) else {
+            return if flow.runs.is_empty() { Step::Restart } else { Step::Idle };
+        };
+        if flow.runs.is_empty() && self.now.since(self.active) > self.rto() && self.now >= self.resume_after {
+            return Step::Resume;
+        }
+        if let Some(limit) = self.slow_start.flight_limit()
+            && flow.in_flight() + selection.numbers > limit
+            && !flow.runs.is_empty()
+        {
+            return Step::Idle;
+        }
+        if self.pacer.next() > self.now + TIMER_GRANULARITY {
+            return Step::Wait(self.pacer.next());
+        }
+        let complete =
+            input.is_some() || selection.numbers >= numbers.min(needed.max(1)) || flow.runs.is_empty();
+        let delay = (self.rtt.smoothed() / 8).min(TRAIN_TIME);
+        let since = self.ready_since.unwrap_or(Timestamp::ZERO);
+        if !complete && since + delay > self.now {
+            return Step::Wait(since + delay);
+        }
+        Step::Claim { numbers, input }
+    }
+
+    /// How many numbers a train should have: bigger ones starve small queues.
+    fn train_target(&self) -> u64 {
+        let Some(flow) = &self.flow else { return 1 };
+        let window = u64::from(flow.window());
+        let smoothed = self.rtt.smoothed().as_micros().max(1) as u64;
+        let paced = window * TRAIN_TIME.as_micros() as u64 / smoothed;
+        // Two at least where TCP would acknowledge every second packet: a continuation is paid once a train.
+        (window / 8).min(MAX_TRAIN).min(paced).max(if window < 8 { 1 } else { 2 })
+    }
+
+    /// The input that is to be sent next.
+    pub(super) fn due_input(&self) -> Option<Chunk> {
+        let newest = self.outputs.newest().filter(|_| !self.outputs.is_closed())?;
+        if !self.outputs.has_room(self.upload.open()) {
+            return None;
+        }
+        // The server has yet to say what follows from input that it has.
+        let parked = self.flow.as_ref().is_some_and(|flow| flow.parked_until(true).is_some());
+        if parked && newest.any_order().is_none() {
+            return None;
+        }
+        let overhead = CLAIM_OVERHEAD + newest.sealed.len();
+        self.upload.due(&self.input, newest.any_order(), self.input_room(overhead))
+    }
+}

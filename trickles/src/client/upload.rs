@@ -1,0 +1,250 @@
+//! Which input is on its way to the server, and which is to be sent next.
+//!
+//! Input that is consumed from the front is sent in order, many requests at a time: a server that does not
+//! remember where the stream has got to refuses all but the first, and then they are sent again from the front
+//! (docs/protocol.md section 7.27). Input that is taken in any order is sent wherever it is missing.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::input::SendBuffer;
+use super::ranges::RangeSet;
+
+/// Most requests with input that are under way together.
+const MAX_OPEN: u32 = 1024;
+/// Settled requests that are remembered, so that their late answers are understood.
+const REMEMBERED: usize = 256;
+/// Most answers in a row that have to be right before further requests are sent ahead again.
+const MAX_CAUTION: u32 = 64;
+
+/// A request that carries input.
+#[derive(Clone, Debug)]
+pub(crate) struct InputRequest {
+    /// The request.
+    pub(crate) echo: u64,
+    /// The one it repeats, or itself.
+    pub(crate) original: u64,
+    /// The input it carries, the end of the input counting as one byte.
+    pub(crate) range: Range<u64>,
+    /// Whether more was waiting than it could hold.
+    pub(crate) full: bool,
+    /// The user continuation it presented.
+    pub(crate) presented: Arc<[u8]>,
+    /// Where the known output ended when it was sent.
+    pub(crate) known_end: u64,
+    /// Whether what it carries is taken in any order.
+    pub(crate) any_order: bool,
+    /// Whether its answer has come or is lost.
+    pub(crate) settled: bool,
+}
+
+/// Input to be sent: from `start` on, and before `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// Whether it is taken in any order.
+    pub(crate) any_order: bool,
+    /// Whether other input follows it at once, so that no answer is expected but an acknowledgement.
+    pub(crate) more: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Upload {
+    /// In the order they were sent.
+    requests: VecDeque<InputRequest>,
+    /// How many of them are neither settled nor from before the input was last taken up again.
+    open: u32,
+    /// Where to go on in order.
+    next: u64,
+    /// The last request sent before the input was taken up again from its front.
+    rewound: Option<u64>,
+    /// How many requests may be open when input is consumed from the front.
+    depth: u32,
+    /// How many right answers it takes at a depth of 1 to try 2 again, and how many there have been.
+    caution: u32,
+    right: u32,
+    /// Input taken in any order that is on its way or stored.
+    taken: RangeSet,
+    stored: RangeSet,
+}
+
+impl Upload {
+    pub(crate) fn new() -> Self {
+        Self {
+            requests: VecDeque::new(),
+            open: 0,
+            next: 0,
+            rewound: None,
+            depth: 4,
+            caution: 1,
+            right: 0,
+            taken: RangeSet::default(),
+            stored: RangeSet::default(),
+        }
+    }
+
+    /// The next input to be sent. `any_order`: the range that is taken in any order, if there is one; `room`:
+    /// how much a request holds.
+    pub(crate) fn due(
+        &self,
+        buffer: &SendBuffer,
+        any_order: Option<&Range<u64>>,
+        room: usize,
+    ) -> Option<Chunk> {
+        let front = buffer.offset();
+        let ends_early = buffer.end() == front && buffer.reach() > front;
+        if let Some(range) = any_order.filter(|range| front < range.end && !ends_early) {
+            let gap = self.taken.first_gap(front, range.end.min(buffer.end()))?;
+            let more = gap.end < buffer.end() || gap.end - gap.start > room as u64;
+            let whole = more || gap.end == range.end || gap.end - gap.start == room as u64;
+            let worthy = whole || self.open == 0 || buffer.is_finished();
+            return worthy.then_some(Chunk { start: gap.start, end: gap.end, any_order: true, more });
+        }
+        let start = self.next.max(front);
+        // The server is to be told that all is stored, whether or not anything follows.
+        let completes = any_order.is_some_and(|range| front >= range.end) && start == front && self.open == 0;
+        let pending = buffer.reach().saturating_sub(start);
+        if (pending == 0 && !completes) || (start == front && buffer.is_stalled()) {
+            return None;
+        }
+        // What follows others at once should be worth a request of its own (RFC 9293, section 3.7.4).
+        let worthy = pending >= room as u64 || buffer.is_finished();
+        let ahead = start > front;
+        if ahead && (self.open >= self.depth || !worthy || any_order.is_some()) {
+            return None;
+        }
+        Some(Chunk { start, end: u64::MAX, any_order: false, more: pending > room as u64 })
+    }
+
+    /// Notes a request as sent.
+    pub(crate) fn sent(&mut self, request: InputRequest) {
+        if request.original == request.echo {
+            self.open += 1;
+            if request.any_order {
+                self.taken.insert(request.range.clone());
+            } else {
+                self.next = request.range.end;
+            }
+        }
+        self.requests.push_back(request);
+        while self.requests.len() > REMEMBERED && self.requests.front().is_some_and(|first| first.settled) {
+            self.requests.pop_front();
+        }
+    }
+
+    /// A request with input.
+    pub(crate) fn find(&self, echo: u64) -> Option<&InputRequest> {
+        self.requests.get(self.index(echo)?)
+    }
+
+    fn find_mut(&mut self, echo: u64) -> Option<&mut InputRequest> {
+        let index = self.index(echo)?;
+        self.requests.get_mut(index)
+    }
+
+    fn index(&self, echo: u64) -> Option<usize> {
+        let first = self.requests.front()?.echo;
+        let order = |echo: u64| echo.wrapping_sub(first);
+        self.requests.binary_search_by_key(&order(echo), |request| order(request.echo)).ok()
+    }
+
+    /// How many requests that still count are under way.
+    pub(crate) fn open(&self) -> usize {
+        self.open as usize
+    }
+
+    /// The first input that is not known to have arrived, whatever is on its way.
+    pub(crate) fn front(&self, buffer: &SendBuffer, any_order: Option<&Range<u64>>) -> Option<Chunk> {
+        let start = buffer.offset();
+        if let Some(range) = any_order.filter(|range| start < range.end && start < buffer.end()) {
+            let gap = self.stored.first_gap(start, range.end.min(buffer.end()))?;
+            return Some(Chunk { start: gap.start, end: gap.end, any_order: true, more: false });
+        }
+        let completes = any_order.is_some_and(|range| start >= range.end);
+        let pending = buffer.reach() > start && !buffer.is_stalled();
+        (pending || completes).then_some(Chunk { start, end: u64::MAX, any_order: false, more: false })
+    }
+
+    /// What is still missing of what a request carried, to be sent once more.
+    pub(crate) fn again(&self, echo: u64, buffer: &SendBuffer) -> Option<Chunk> {
+        let InputRequest { range, any_order, .. } = self.find(echo)?;
+        let start = range.start.max(buffer.offset());
+        let completes = range.is_empty() && start == range.start;
+        let end = if completes { u64::MAX } else { range.end };
+        (start < end).then_some(Chunk { start, end, any_order: *any_order, more: false })
+    }
+
+    /// Bytes of `request` are stored; returns up to where all are.
+    pub(crate) fn store(&mut self, range: Range<u64>, front: u64) -> u64 {
+        self.taken.insert(range.clone());
+        self.stored.insert(range);
+        let end = self.stored.end_of(front).unwrap_or(front);
+        self.stored.remove(0..end);
+        self.taken.remove(0..end);
+        end
+    }
+
+    /// The answer to a request has come, or is lost: what it carried and is not acknowledged is sent again.
+    pub(crate) fn settle(&mut self, echo: u64, buffer: &SendBuffer) {
+        let front = buffer.offset() + u64::from(buffer.is_flushed() && buffer.is_finished());
+        let Some(request) = self.find_mut(echo).filter(|request| !request.settled) else { return };
+        request.settled = true;
+        let (range, any_order) = (request.range.clone(), request.any_order);
+        let counts = self.rewound.is_none_or(|rewound| echo.wrapping_sub(rewound) as i64 > 0);
+        if counts {
+            self.open = self.open.saturating_sub(1);
+        }
+        if any_order {
+            self.taken.remove(range.clone());
+            let kept: Vec<_> = self.stored.iter().take_while(|stored| stored.start < range.end).collect();
+            for stored in kept {
+                self.taken.insert(stored);
+            }
+        } else if range.end <= front {
+            if counts {
+                self.note_right();
+            }
+        } else if counts {
+            self.rewind(front);
+            self.depth = (self.depth / 2).max(1);
+            if self.depth == 1 {
+                self.caution = (self.caution * 2).min(MAX_CAUTION);
+                self.right = 0;
+            }
+        }
+    }
+
+    fn note_right(&mut self) {
+        self.right += 1;
+        if self.depth > 1 || self.right >= self.caution {
+            self.depth = (self.depth + 1).min(MAX_OPEN);
+        }
+    }
+
+    /// Takes the input up again from `front`; answers to what is under way count no more.
+    pub(crate) fn rewind(&mut self, front: u64) {
+        self.next = front;
+        self.rewound = self.requests.back().map(|last| last.echo).or(self.rewound);
+        self.open = 0;
+    }
+
+    /// The flow begins anew: what was under way does not arrive any more, except in the request `kept`.
+    pub(crate) fn restart(&mut self, kept: Option<u64>, front: u64) {
+        self.requests.iter_mut().for_each(|request| request.settled = true);
+        self.rewind(front);
+        self.taken = self.stored.clone();
+        if let Some(request) = kept.and_then(|echo| self.find_mut(echo)) {
+            request.settled = false;
+            let (echo, range, any_order) = (request.echo, request.range.clone(), request.any_order);
+            self.rewound = Some(echo.wrapping_sub(1));
+            self.open = 1;
+            if any_order {
+                self.taken.insert(range);
+            } else {
+                self.next = range.end;
+            }
+        }
+    }
+}
