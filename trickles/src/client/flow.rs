@@ -179,6 +179,7 @@ impl Flow {
 
     /// Notes a run as claimed.
     pub(crate) fn add_run(&mut self, run: Run, smoothed: Duration) {
+        self.forgo(run.positions.start);
         self.claimed.insert(run.positions.clone());
         self.asked = self.asked.max(run.numbers.end);
         if run.numbers.start < self.highest {
@@ -190,6 +191,17 @@ impl Flow {
         if run.pending != 0 {
             let at = self.runs.partition_point(|other| other.numbers.start <= run.numbers.start);
             self.runs.insert(at, run);
+        }
+    }
+
+    /// Claims what is left of the flight below `position` and owns no numbers: there is nothing to be had for
+    /// it, and where trains are short it would be looked at again for every claim.
+    fn forgo(&mut self, position: u64) {
+        let Some(parent) = self.parent.filter(|_| position < self.epoch.base) else { return };
+        let flight = parent.lost + 1..position.max(parent.lost + 1);
+        let worthless = |gap: &Range<u64>| self.epoch.share(gap).is_empty();
+        for gap in self.claimed.gaps(flight).filter(worthless).collect::<Vec<_>>() {
+            self.claimed.insert(gap);
         }
     }
 

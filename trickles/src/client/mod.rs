@@ -49,7 +49,8 @@ pub struct ClientConfig {
     /// two. It bounds what is in flight, so it should cover rate times round trip, and not by far exceed what
     /// the socket's own buffer holds.
     pub receive_buffer: usize,
-    /// Most written bytes held until the server has consumed them.
+    /// Most written bytes held until the server has consumed them. It bounds what is in flight, as
+    /// `receive_buffer` does in the other direction.
     pub send_buffer: usize,
     /// How long a Hello may stay unanswered.
     pub connect_timeout: Duration,
@@ -66,7 +67,7 @@ impl Default for ClientConfig {
             curve: CurveId::Cubic,
             packet_size: 1200,
             receive_buffer: 2 << 20,
-            send_buffer: 256 << 10,
+            send_buffer: 1 << 20,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
             early_input: Vec::new(),

@@ -149,6 +149,8 @@ pub struct Endpoint {
     pub start: Duration,
     /// Most bytes the application reads in one go; `None` reads all.
     pub read_limit: Option<usize>,
+    /// What was received, where the world does not compare it.
+    pub kept: Vec<u8>,
 }
 
 impl Endpoint {
@@ -168,12 +170,12 @@ impl Endpoint {
     }
 }
 
-pub struct World {
+pub struct World<A = PatternApplication> {
     pub now: Duration,
     pub up: Link<usize>,
     pub down: Link<usize>,
     pub server: Option<Server>,
-    pub application: PatternApplication,
+    pub application: A,
     pub clients: Vec<Endpoint>,
     outbox: Outbox,
     buffer: Vec<u8>,
@@ -185,12 +187,18 @@ pub struct World {
 
 impl World {
     pub fn new(up: Path, down: Path, seed: u64) -> Self {
+        Self::with(PatternApplication::default(), up, down, seed)
+    }
+}
+
+impl<A: Application> World<A> {
+    pub fn with(application: A, up: Path, down: Path, seed: u64) -> Self {
         Self {
             now: Duration::ZERO,
             up: Link::new(up, seed.wrapping_mul(2)),
             down: Link::new(down, seed.wrapping_mul(2) + 1),
             server: Some(new_server(1)),
-            application: PatternApplication::default(),
+            application,
             clients: Vec::new(),
             outbox: Outbox::default(),
             buffer: Vec::new(),
@@ -224,6 +232,7 @@ impl World {
             timeline: Vec::new(),
             start,
             read_limit: None,
+            kept: Vec::new(),
         });
         index
     }
@@ -304,6 +313,9 @@ impl World {
                             endpoint.expected_byte(offset),
                             "byte {offset} of client {index}"
                         );
+                    }
+                    if !self.compare {
+                        endpoint.kept.extend_from_slice(&bytes[..count]);
                     }
                     endpoint.received += count as u64;
                     total += count;

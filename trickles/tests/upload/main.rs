@@ -1,0 +1,216 @@
+//! Input arrives, whole and in order, however an application takes it and whatever the network and the server
+//! do; and as fast as output does.
+//!
+//! `TRICKLES_RUNS` sets how many seeded runs there are, `TRICKLES_SEED` replays one of them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod application;
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::time::Duration;
+
+use application::{Uploads, digest};
+use common::{World, new_server, path, pattern};
+use trickles::client::ClientConfig;
+use trickles::stats::Discard;
+use trickles_netem::Path;
+
+const MODES: [&str; 5] = ["sum", "lazy", "store", "echo", "dice"];
+
+/// A client that is about to upload.
+struct Uploader {
+    world: World<Uploads>,
+    input: Vec<u8>,
+    /// How much of it is written.
+    written: usize,
+}
+
+impl Uploader {
+    fn new(mode: &str, length: u64, seed: u64, up: Path, down: Path) -> Self {
+        let mut world = World::with(Uploads::default(), up, down, seed);
+        let config = ClientConfig {
+            connect_timeout: Duration::from_secs(120),
+            timeout: Duration::from_secs(120),
+            ..ClientConfig::default()
+        };
+        let expected = match mode {
+            "echo" => (seed, length),
+            _ => (seed + 1, 8),
+        };
+        world.compare = mode != "dice";
+        world.add(Duration::ZERO, config, vec![expected]);
+        let line = format!("{mode} {length} {seed}\n").into_bytes();
+        let input = line.into_iter().chain((0..length).map(|at| pattern(seed, at))).collect();
+        let mut uploader = Self { world, input, written: 0 };
+        uploader.write();
+        uploader
+    }
+
+    fn write(&mut self) {
+        let client = &mut self.world.clients[0].client;
+        while let Ok(Some(count)) = client.write(&self.input[self.written..]) {
+            self.written += count;
+            if self.written == self.input.len() {
+                client.shutdown();
+                break;
+            }
+        }
+        if self.world.clients[0].started {
+            self.world.wake(0);
+        }
+    }
+
+    /// Runs for `time`, in steps short enough for the client never to be without input.
+    fn run(&mut self, time: Duration) {
+        let end = self.world.now + time;
+        while self.world.now < end && !self.is_over() {
+            let step = if self.is_written() { time } else { Duration::from_millis(2) };
+            self.world.run_until(end.min(self.world.now + step));
+            if !self.is_written() {
+                self.write();
+            }
+        }
+    }
+
+    fn is_written(&self) -> bool {
+        self.written == self.input.len()
+    }
+
+    fn is_over(&self) -> bool {
+        let client = &self.world.clients[0];
+        client.finished_at.is_some() || client.client.failure().is_some()
+    }
+
+    #[track_caller]
+    fn assert_complete(&self, hint: &str) {
+        let client = &self.world.clients[0];
+        assert!(
+            client.client.failure().is_none() && client.finished_at.is_some() && client.client.is_flushed(),
+            "{:?} after {} bytes received and {} left to write, at {:?}; {hint}\nup {:?}\ndown {:?}",
+            client.client.failure(),
+            client.received,
+            self.input.len() - self.written,
+            self.world.now,
+            self.world.up.path(),
+            self.world.down.path(),
+        );
+        if self.world.compare {
+            assert_eq!(client.received, client.expected_total(), "{hint}");
+        } else {
+            let numbers = client.kept.chunks(8).map(|word| u64::from_be_bytes(word.try_into().unwrap()));
+            let numbers: Vec<_> = numbers.collect();
+            let (last, thrown) = numbers.split_last().unwrap();
+            assert_eq!(thrown.iter().fold(0, |all, &number| digest(all, number)), *last, "{hint}");
+        }
+    }
+}
+
+/// A deterministic stream of choices.
+struct Choices(u64, u64);
+
+impl Choices {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.1 += 1;
+        let bytes: Vec<u8> = (0..8).map(|byte| pattern(self.0, self.1 * 8 + byte)).collect();
+        u64::from_le_bytes(bytes.try_into().unwrap()) % bound
+    }
+
+    fn share(&mut self, most: f64) -> f64 {
+        match self.below(3) {
+            0 => 0.0,
+            _ => self.below(1000) as f64 / 1000.0 * most,
+        }
+    }
+}
+
+fn ugly_path(choices: &mut Choices) -> Path {
+    let rate = [5, 20, 100][choices.below(3) as usize];
+    let delay = Duration::from_micros([200, 5_000, 30_000][choices.below(3) as usize]);
+    Path {
+        loss: choices.share(0.05),
+        reorder: choices.share(0.1),
+        reorder_delay: Duration::from_millis(1 + choices.below(20)),
+        duplicate: choices.share(0.05),
+        jitter: Duration::from_micros(choices.below(2000)),
+        ..path(rate, delay, 10_000 + choices.below(400_000) as usize)
+    }
+}
+
+fn run(seed: u64) -> u64 {
+    let mut choices = Choices(seed, 0);
+    let mode = MODES[(seed % 5) as usize];
+    let length = [0, 1, 900, 20_000, 150_000][choices.below(5) as usize] + choices.below(1000);
+    let (up, down) = (ugly_path(&mut choices), ugly_path(&mut choices));
+    let mut uploader = Uploader::new(mode, length.max(1), seed, up, down);
+    let hint = format!("replay with TRICKLES_SEED={seed}");
+    let mut restarts = 0;
+    while !uploader.is_over() && uploader.world.now < Duration::from_secs(600) {
+        uploader.run(Duration::from_millis(1 + choices.below(800)));
+        let stats = uploader.world.server.as_ref().unwrap().stats();
+        for reason in [Discard::Field, Discard::Proof, Discard::Early, Discard::UserContinuation] {
+            assert_eq!(stats.discarded(reason), 0, "{reason:?}; {hint}");
+        }
+        if !uploader.is_over() && restarts < 6 && choices.below(2) == 0 {
+            restarts += 1;
+            uploader.world.server = None;
+            uploader.run(Duration::from_millis(choices.below(400)));
+            uploader.world.server = Some(new_server(restarts + 1));
+        }
+    }
+    uploader.assert_complete(&hint);
+    length
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name)
+        .ok()
+        .map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number: {value}")))
+}
+
+#[test]
+fn input_arrives_under_every_combination_of_trouble() {
+    if let Some(seed) = number("TRICKLES_SEED") {
+        println!("{} bytes", run(seed));
+        return;
+    }
+    let runs = number("TRICKLES_RUNS").unwrap_or(250);
+    let mut bytes = 0;
+    for seed in 0..runs {
+        match std::panic::catch_unwind(|| run(seed)) {
+            Ok(length) => bytes += length,
+            Err(panic) => {
+                println!("failed with TRICKLES_SEED={seed}");
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+    println!("{runs} runs, seeds 0..{runs}: {bytes} bytes of input exact");
+}
+
+/// Packets of input are fewer bytes than packets of output: each brings its own continuations. Apart from that an
+/// upload uses a path as a download does.
+#[test]
+fn an_upload_is_as_fast_as_a_download() {
+    let one_way = Duration::from_millis(20);
+    let length = 6_000_000;
+    let lossy = |loss| Path { loss, ..path(100, one_way, 500_000) };
+    let rate = |time: Duration| length as f64 * 8.0 / time.as_secs_f64() / 1e6;
+    for loss in [0.0, 0.001] {
+        let mut download = World::new(lossy(0.0), lossy(loss), 1);
+        download.fetch(length, Duration::ZERO, ClientConfig::default());
+        download.run_until(Duration::from_secs(60));
+        let download = rate(download.clients[0].finished_at.unwrap());
+        for mode in ["sum", "store"] {
+            let mut uploader = Uploader::new(mode, length, 1, lossy(loss), lossy(0.0));
+            uploader.run(Duration::from_secs(60));
+            uploader.assert_complete(mode);
+            let upload = rate(uploader.world.now);
+            println!(
+                "{:.1} % loss, 100 Mbit/s, 40 ms: {mode} {upload:.1} Mbit/s, download {download:.1} Mbit/s",
+                loss * 100.0
+            );
+            assert!(upload > 0.6 * download, "{mode}: {upload:.1}, download {download:.1} Mbit/s");
+        }
+    }
+}
