@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use trickles::client::{ClientConfig, Failure};
+use trickles::client::Failure;
 use trickles::key_ring::KeyRing;
 use trickles::server::ServerConfig;
 use trickles_tokio::TricklesStream;
@@ -60,16 +60,15 @@ async fn there_is_no_address() {
 async fn another_service() {
     let config = ServerConfig { service: b"files".into(), ..ServerConfig::default() };
     let server = Running::start_with(any(), config, ring()).await;
-    let config = ClientConfig { service: b"mail".into(), ..ClientConfig::default() };
-    let error = TricklesStream::connect_with(server.address, config).await.unwrap_err();
+    let error = TricklesStream::builder().service("mail").connect(server.address).await.unwrap_err();
     assert_eq!((error.kind(), failure(&error)), (ErrorKind::ConnectionRefused, Some(Failure::NoService)));
 }
 
 #[tokio::test]
 async fn the_request_travels_with_the_first_packet() {
     let server = Running::start().await;
-    let config = ClientConfig { early_input: b"GET 3000 2\n".into(), ..ClientConfig::default() };
-    let mut stream = TricklesStream::connect_with(server.address, config).await.unwrap();
+    let builder = TricklesStream::builder().early_data(*b"GET 3000 2\n");
+    let mut stream = builder.connect(server.address).await.unwrap();
     let mut received = vec![0; 3000];
     stream.read_exact(&mut received).await.unwrap();
     assert!(received == bytes(2, 0, 3000));
