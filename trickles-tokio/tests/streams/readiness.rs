@@ -3,10 +3,11 @@
 use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf, Ready};
-use trickles_tokio::TricklesStream;
+use tokio::task::JoinSet;
 
 use crate::application::{Checksum, bytes};
 use crate::server::Running;
@@ -61,24 +62,26 @@ async fn readiness_comes_before_the_bytes() {
     assert!(received == bytes(2, 0, 5000));
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn everybody_who_waits_is_woken() {
     let server = Running::start().await;
-    let (mut reader, mut writer) = server.connect().await.into_split();
-    let reader_ref: &TricklesStream = reader.as_ref();
-    let mut peeked = [0];
-    let wait = async {
-        tokio::join!(
-            async { reader_ref.readable().await.unwrap() },
-            async { reader_ref.readable().await.unwrap() },
-            async { poll_fn(|cx| reader_ref.poll_read_ready(cx)).await.unwrap() },
-            async { assert_eq!(reader_ref.peek(&mut peeked).await.unwrap(), 1) },
-        )
-    };
-    let ask = async { writer.write_all(b"GET 10 3\n").await.unwrap() };
-    tokio::join!(wait, ask);
+    let stream = Arc::new(server.connect().await);
+    let mut waiting = JoinSet::new();
+    for _ in 0..2 {
+        let (readable, ready, peeking) = (stream.clone(), stream.clone(), stream.clone());
+        waiting.spawn(async move { readable.readable().await });
+        waiting.spawn(async move { ready.ready(Interest::READABLE).await.map(drop) });
+        waiting.spawn(async move { peeking.peek(&mut [0]).await.map(drop) });
+    }
+    let polling = stream.clone();
+    waiting.spawn(async move { poll_fn(|cx| polling.poll_read_ready(cx)).await });
+    tokio::task::yield_now().await;
+    assert_eq!(stream.try_write(b"GET 10 3\n").unwrap(), 9);
+    while let Some(woken) = waiting.join_next().await {
+        woken.unwrap().unwrap();
+    }
     let mut received = [0; 10];
-    reader.read_exact(&mut received).await.unwrap();
+    assert_eq!(stream.try_read(&mut received).unwrap(), 10);
     assert!(received[..] == bytes(3, 0, 10));
 }
 
