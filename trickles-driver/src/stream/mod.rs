@@ -102,9 +102,11 @@ impl ByteStream {
 
     /// Waits until the server has answered.
     ///
+    /// Cancel safe: it changes nothing.
+    ///
     /// # Errors
     /// The stream's failure, as [`io_error`] names it.
-    async fn connected(&self) -> io::Result<()> {
+    pub async fn connected(&self) -> io::Result<()> {
         self.wait(Interest::Connected).await;
         let state = self.shared.lock();
         match state.client.failure() {

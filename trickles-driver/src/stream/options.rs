@@ -39,12 +39,14 @@ impl StreamOptions {
 }
 
 /// A runtime's stream, as [`StreamBuilder`] opens it. `A`: what the runtime resolves to socket addresses.
+///
+/// The trait does not say that the future is `Send`; those of the runtime crates are if `A` is.
 pub trait Connect<A>: Sized {
     /// Opens a stream to the first address that answers.
     ///
     /// # Errors
     /// Those of [`StreamBuilder::connect`].
-    fn connect_to(address: A, options: StreamOptions) -> impl Future<Output = io::Result<Self>> + Send;
+    fn connect_to(address: A, options: StreamOptions) -> impl Future<Output = io::Result<Self>>;
 }
 
 /// Opens streams of type `S` with other options than the default ones.
@@ -118,7 +120,8 @@ impl<S> StreamBuilder<S> {
     }
 
     /// The local address. Its port may be 0, for one of the system's choice; another one serves one stream at
-    /// a time. Only servers of the same address family can be reached.
+    /// a time, and of several addresses to connect to perhaps only the first. Only servers of the same address
+    /// family can be reached.
     pub fn bind(mut self, local: impl Into<SocketAddr>) -> Self {
         self.options.bind = Some(local.into());
         self

@@ -306,7 +306,7 @@ async fn connect<A: ToSocketAddrs>(address: A, options: StreamOptions) -> io::Re
     Ok(TricklesStream { inner: ByteStream::connect(&TokioRuntime, addresses, &options).await? })
 }
 
-impl<A: ToSocketAddrs + Send> Connect<A> for TricklesStream {
+impl<A: ToSocketAddrs> Connect<A> for TricklesStream {
     async fn connect_to(address: A, options: StreamOptions) -> io::Result<Self> {
         connect(address, options).await
     }

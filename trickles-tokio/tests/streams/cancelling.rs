@@ -1,4 +1,5 @@
-//! Whatever is dropped before it is ready, no byte is lost, doubled or out of place.
+//! Whatever is dropped before it is ready, and whenever the server is killed, no byte is lost, doubled or out of
+//! place.
 //!
 //! `TRICKLES_RUNS` sets how many seeded runs there are, `TRICKLES_SEED` replays the choices of one of them.
 
@@ -7,10 +8,11 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use trickles::server::ServerConfig;
 use trickles_tokio::TricklesStream;
 
 use crate::application::{Checksum, bytes};
-use crate::server::Running;
+use crate::server::{Running, ring};
 
 /// A deterministic stream of choices.
 struct Choices(u64);
@@ -151,17 +153,22 @@ impl Script {
 async fn run(seed: u64) {
     let mut choices = Choices(seed);
     let mut script = Script::new(&mut choices);
-    let server = Running::start().await;
+    let mut server = Running::start().await;
+    let address = server.address;
     let builder = TricklesStream::builder()
         .receive_buffer(64 << 10)
         .send_buffer([1000, 10_000, 100_000][choices.below(3)]);
     let mut stream = loop {
-        if let Some(stream) = choices.race(builder.connect(server.address)).await {
+        if let Some(stream) = choices.race(builder.connect(address)).await {
             break stream.unwrap();
         }
     };
     while !script.ended {
         script.step(&mut stream, &mut choices).await;
+        if choices.below(100) == 0 {
+            server.kill().await;
+            server = Running::start_with(address, ServerConfig::default(), ring()).await;
+        }
     }
     assert_eq!((script.written, script.read), (script.input.len(), script.output.len()));
     stream.shutdown().await.unwrap();
