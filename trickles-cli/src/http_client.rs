@@ -104,7 +104,7 @@ async fn send(url: &Url, request: &str, mut config: ClientConfig) -> Result<Tric
     let addresses: Vec<_> = addresses.await.map_err(HostError)?.collect();
     let (early, rest) = request.as_bytes().split_at(request.len().min(MAX_EARLY_INPUT));
     config.early_input = early.to_vec();
-    let mut stream = TricklesStream::connect_with(&*addresses, config).await?;
+    let mut stream = TricklesStream::builder().client_config(config).connect(&*addresses).await?;
     match stream.write_all(rest).await {
         // The server has seen enough: its response says why.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}

@@ -24,13 +24,46 @@ pub fn io_error(error: impl Into<WriteError>) -> io::Error {
     }
 }
 
+/// What `TcpStream` calls the nearest thing that can happen to it.
 fn kind(failure: Failure) -> ErrorKind {
     match failure {
         // As with a port nobody listens at, there is nobody behind this label.
         Failure::Refused | Failure::NoService => ErrorKind::ConnectionRefused,
         Failure::Version(_) => ErrorKind::Unsupported,
         Failure::TimedOut | Failure::Expired => ErrorKind::TimedOut,
-        Failure::Reset(_) | Failure::UnknownKey => ErrorKind::ConnectionReset,
+        // In all of these the server's side is what makes it impossible to go on.
+        Failure::Reset(_) | Failure::UnknownKey | Failure::InputRefused => ErrorKind::ConnectionReset,
+        Failure::Aborted => ErrorKind::ConnectionAborted,
         _ => ErrorKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_the_kinds_an_application_of_tcp_expects() {
+        let table = [
+            (Failure::Refused, ErrorKind::ConnectionRefused),
+            (Failure::NoService, ErrorKind::ConnectionRefused),
+            (Failure::UnknownKey, ErrorKind::ConnectionReset),
+            (Failure::Version(9), ErrorKind::Unsupported),
+            (Failure::TimedOut, ErrorKind::TimedOut),
+            (Failure::Reset(7), ErrorKind::ConnectionReset),
+            (Failure::Aborted, ErrorKind::ConnectionAborted),
+            (Failure::InputRefused, ErrorKind::ConnectionReset),
+            (Failure::Expired, ErrorKind::TimedOut),
+        ];
+        for (failure, kind) in table {
+            for error in [io_error(failure), io_error(WriteError::Failed(failure))] {
+                assert_eq!(error.kind(), kind, "{failure:?}");
+                let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+                assert_eq!(inner, Some(&failure));
+            }
+        }
+        let error = io_error(WriteError::Closed);
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        assert_eq!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(&WriteError::Closed));
     }
 }

@@ -3,7 +3,7 @@
 //! The protocol itself lives in the crate `trickles`, which knows no sockets and no clocks. This crate moves
 //! its datagrams and minds its time:
 //! - [`ByteStream`]: a client's stream with `poll_read`, `poll_write` and `poll_shutdown`, driven by one
-//!   background task;
+//!   background task, and [`StreamBuilder`], which opens it with other options than the default ones;
 //! - [`EventServer`]: a UDP socket, each of whose datagrams is answered before the next one is looked at;
 //! - [`Runtime`], [`AsyncUdpSocket`] and [`AsyncTimer`]: the traits a runtime implements.
 //!
@@ -25,7 +25,7 @@ pub use quinn_udp as udp;
 pub use runtime::{AsyncTimer, AsyncUdpSocket, Runtime};
 pub use server::{EventServer, replay_filter};
 pub use socket::bind;
-pub use stream::ByteStream;
+pub use stream::{ByteStream, Connect, StreamBuilder, StreamOptions};
 
 /// Fresh random bytes, which neither the peer nor anybody else can foresee.
 fn seed() -> std::io::Result<[u8; 16]> {

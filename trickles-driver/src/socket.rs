@@ -18,13 +18,14 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// A client's socket: connected, so that the network's errors reach it and nobody else's datagrams do.
-pub(crate) fn connect(server: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = match server {
+/// A client's socket: bound to `local` or else to an address of the system's choice, and connected, so that the
+/// network's errors reach it and nobody else's datagrams do.
+pub(crate) fn connect(server: SocketAddr, local: Option<SocketAddr>) -> io::Result<UdpSocket> {
+    let any = || match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let socket = UdpSocket::bind(any)?;
+    let socket = UdpSocket::bind(local.unwrap_or_else(any))?;
     socket.connect(server)?;
     enlarge_buffers(&socket);
     Ok(socket)

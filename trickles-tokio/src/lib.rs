@@ -10,10 +10,11 @@ mod server;
 mod stream;
 
 pub use server::Server;
-pub use stream::TricklesStream;
+pub use stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TricklesStream, WriteHalf};
 /// The protocol, with the configuration of both sides and what an application implements.
 pub use trickles;
-pub use trickles_driver::replay_filter;
+#[doc(inline)]
+pub use trickles_driver::{StreamBuilder, replay_filter};
 
 /// The README's examples compile.
 #[cfg(doctest)]

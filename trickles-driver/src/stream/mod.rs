@@ -5,32 +5,39 @@
 //! share the protocol's state behind a mutex. A call sends by itself what results from it, and wakes the task
 //! only to wait for something new.
 
+mod options;
 mod shared;
 mod task;
+mod waiters;
 
-use std::future::poll_fn;
-use std::io;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use trickles::client::{Client, ClientConfig};
+use trickles::client::Client;
 use trickles::stats::Stats;
 
+pub use self::options::{Connect, StreamBuilder, StreamOptions};
 use self::shared::Shared;
 use self::task::Task;
+use self::waiters::{Interest, Waiter};
 use crate::error::io_error;
 use crate::runtime::Runtime;
 use crate::{seed, socket};
 
 /// A stream of bytes to and from a server, driven by a task of its own.
 ///
-/// One task may wait to read and one to write; a second one that waits for the same takes the first one's
-/// place. Polling again is never wrong, and a call that is not ready has had no effect.
+/// All methods take `&self`, and any number of tasks may use it at once; what they read and write is then
+/// divided among them somehow. The methods that are named `poll_…` remember one task each for reading, for
+/// writing and for shutting down, the one that polled last. The `async` ones remember every task that awaits
+/// them. Polling again is never wrong, and a call that is not ready has had no effect.
 ///
 /// Dropping it closes the stream the way this protocol does, by forgetting it: what was written and not yet
 /// consumed by the server may be lost. Wait for [`poll_shutdown`](Self::poll_shutdown) first.
-#[derive(Debug)]
 pub struct ByteStream {
     shared: Arc<Shared>,
 }
@@ -42,16 +49,16 @@ impl ByteStream {
     ///
     /// # Errors
     /// The last server's, as [`io_error`] names them, or the system's;
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) without any server.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) without any server, and for options out of their bounds.
     pub async fn connect(
         runtime: &dyn Runtime,
         servers: impl IntoIterator<Item = SocketAddr>,
-        config: ClientConfig,
+        options: &StreamOptions,
     ) -> io::Result<Self> {
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "there is no address to connect to");
+        let mut last = io::Error::new(ErrorKind::InvalidInput, "there is no address to connect to");
         for server in servers {
-            match Self::open(runtime, server, config.clone()) {
-                Ok(stream) => match poll_fn(|cx| stream.poll_connected(cx)).await {
+            match Self::open(runtime, server, options) {
+                Ok(stream) => match stream.connected().await {
                     Ok(()) => return Ok(stream),
                     Err(error) => last = error,
                 },
@@ -64,10 +71,12 @@ impl ByteStream {
     /// Opens a stream without waiting for the server.
     ///
     /// # Errors
-    /// Those of the system.
-    pub fn open(runtime: &dyn Runtime, server: SocketAddr, config: ClientConfig) -> io::Result<Self> {
-        let socket = runtime.wrap_udp_socket(socket::connect(server)?)?;
+    /// Those of the system; [`InvalidInput`](ErrorKind::InvalidInput) for options out of their bounds.
+    pub fn open(runtime: &dyn Runtime, server: SocketAddr, options: &StreamOptions) -> io::Result<Self> {
+        options.check()?;
+        let socket = runtime.wrap_udp_socket(socket::connect(server, options.bind)?)?;
         let seed = seed()?;
+        let config = options.client.clone();
         let shared = Arc::new(Shared::new(socket, server, |now| Client::new(config, seed, now)));
         runtime.spawn(Box::pin(Task::new(runtime, shared.clone())));
         Ok(Self { shared })
@@ -91,16 +100,20 @@ impl ByteStream {
         self.shared.lock().client.stats().clone()
     }
 
-    /// Waits, in the place of a writer, until the server has answered.
+    /// Waits until the server has answered.
+    ///
+    /// Cancel safe: it changes nothing.
     ///
     /// # Errors
     /// The stream's failure, as [`io_error`] names it.
-    pub fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.call(|state| match state.client.failure() {
-            _ if state.client.is_connected() => Poll::Ready(Ok(())),
-            Some(failure) => Poll::Ready(Err(io_error(failure))),
-            None => state.wait_to_write(cx),
-        })
+    pub async fn connected(&self) -> io::Result<()> {
+        self.wait(Interest::Connected).await;
+        let state = self.shared.lock();
+        match state.client.failure() {
+            _ if state.client.is_connected() => Ok(()),
+            Some(failure) => Err(io_error(failure)),
+            None => Err(state.stopped().unwrap_or_else(|| ErrorKind::NotConnected.into())),
+        }
     }
 
     /// Reads into `buffer`: how many bytes, 0 at the end of the stream or for an empty buffer.
@@ -108,27 +121,36 @@ impl ByteStream {
     /// # Errors
     /// The stream's failure, as [`io_error`] names it, once all that arrived before it has been read.
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.shared.call(|state| match state.client.read(buffer) {
-            Ok(Some(count)) => Poll::Ready(Ok(count)),
-            Ok(None) => state.wait_to_read(cx),
-            Err(failure) => Poll::Ready(Err(io_error(failure))),
-        })
+        self.poll(Interest::Readable, cx, |client| read(client, buffer))
+    }
+
+    /// Copies what the next [`poll_read`](Self::poll_read) would read, and leaves it there.
+    ///
+    /// # Errors
+    /// Those of [`poll_read`](Self::poll_read).
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll(Interest::Readable, cx, |client| client.peek(buffer).map_err(io_error))
     }
 
     /// Hands `bytes` to the protocol, which repeats them until the server has consumed them: how many it took.
     ///
     /// # Errors
-    /// The stream's failure, as [`io_error`] names it; [`BrokenPipe`](io::ErrorKind::BrokenPipe) after
+    /// The stream's failure, as [`io_error`] names it; [`BrokenPipe`](ErrorKind::BrokenPipe) after
     /// [`poll_shutdown`](Self::poll_shutdown) and when the server takes no more.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        self.shared.call(|state| match state.client.write(bytes) {
-            Ok(Some(count)) => Poll::Ready(Ok(count)),
-            Ok(None) => state.wait_to_write(cx),
-            Err(error) => Poll::Ready(Err(io_error(error))),
-        })
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    /// [Writes](Self::poll_write) one slice after the other, as far as there is room.
+    ///
+    /// # Errors
+    /// Those of [`poll_write`](Self::poll_write).
+    pub fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll(Interest::Writable, cx, |client| write(client, slices))
     }
 
     /// Ends what is written, and waits until the server has consumed all of it. Reading goes on.
@@ -136,14 +158,113 @@ impl ByteStream {
     /// # Errors
     /// The stream's failure, as [`io_error`] names it.
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.call(|state| {
-            state.client.shutdown();
-            match state.client.failure() {
-                _ if state.client.is_flushed() => Poll::Ready(Ok(())),
-                Some(failure) => Poll::Ready(Err(io_error(failure))),
-                None => state.wait_to_write(cx),
+        self.poll(Interest::Flushed, cx, |client| {
+            client.shutdown();
+            match client.failure() {
+                _ if client.is_flushed() => Ok(Some(())),
+                Some(failure) => Err(io_error(failure)),
+                None => Ok(None),
             }
         })
+    }
+
+    /// Ends what is written, and waits for nothing.
+    pub fn finish(&self) {
+        self.shared.call(|state| state.client.shutdown());
+    }
+
+    /// Ready when reading would not wait: there are bytes, the end, or an error.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.lock().poll_ready(Interest::Readable, Waiter::Polled, cx)
+    }
+
+    /// Ready when writing would not wait: there is room, or an error.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.lock().poll_ready(Interest::Writable, Waiter::Polled, cx)
+    }
+
+    /// [Reads](Self::poll_read) what is there.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](ErrorKind::WouldBlock) if there is nothing; those of [`poll_read`](Self::poll_read).
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.attempt(|client| read(client, buffer))
+    }
+
+    /// [Reads](Self::poll_read) what is there into one buffer after the other.
+    ///
+    /// # Errors
+    /// Those of [`try_read`](Self::try_read).
+    pub fn try_read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.attempt(|client| read_vectored(client, buffers))
+    }
+
+    /// [Writes](Self::poll_write) as far as there is room.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](ErrorKind::WouldBlock) if there is none; those of [`poll_write`](Self::poll_write).
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    /// [Writes](Self::poll_write) one slice after the other, as far as there is room.
+    ///
+    /// # Errors
+    /// Those of [`try_write`](Self::try_write).
+    pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.attempt(|client| write(client, slices))
+    }
+
+    /// Waits until reading would not wait.
+    ///
+    /// Cancel safe: it changes nothing.
+    pub async fn readable(&self) {
+        self.wait(Interest::Readable).await;
+    }
+
+    /// Waits until writing would not wait.
+    ///
+    /// Cancel safe: it changes nothing.
+    pub async fn writable(&self) {
+        self.wait(Interest::Writable).await;
+    }
+
+    /// Copies what the next read would read, and leaves it there.
+    ///
+    /// Cancel safe: it changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`poll_read`](Self::poll_read).
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.attempt(|client| client.peek(buffer).map_err(io_error)) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable().await,
+                result => return result,
+            }
+        }
+    }
+
+    fn poll<T>(
+        &self,
+        interest: Interest,
+        cx: &mut Context<'_>,
+        act: impl FnOnce(&mut Client) -> io::Result<Option<T>>,
+    ) -> Poll<io::Result<T>> {
+        self.shared.call(|state| match act(&mut state.client).transpose() {
+            Some(result) => Poll::Ready(result),
+            None => state.wait(interest, Waiter::Polled, cx),
+        })
+    }
+
+    fn attempt<T>(&self, act: impl FnOnce(&mut Client) -> io::Result<Option<T>>) -> io::Result<T> {
+        self.shared.call(|state| {
+            act(&mut state.client)?
+                .ok_or_else(|| state.stopped().unwrap_or_else(|| ErrorKind::WouldBlock.into()))
+        })
+    }
+
+    fn wait(&self, interest: Interest) -> Wait<'_> {
+        Wait { shared: &self.shared, interest, id: None }
     }
 }
 
@@ -153,21 +274,78 @@ impl Drop for ByteStream {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::io::ErrorKind;
-    use std::net::Ipv4Addr;
-    use std::task::Waker;
-
-    use super::*;
-    use crate::fake::FakeRuntime;
-
-    #[test]
-    fn nobody_waits_for_a_task_that_is_gone() {
-        let server = (Ipv4Addr::LOCALHOST, 9).into();
-        let stream = ByteStream::open(&FakeRuntime, server, ClientConfig::default()).unwrap();
-        let mut cx = Context::from_waker(Waker::noop());
-        let Poll::Ready(Err(error)) = stream.poll_read(&mut cx, &mut [0]) else { panic!("it waits") };
-        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+impl fmt::Debug for ByteStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut stream = f.debug_struct("ByteStream");
+        if let Ok(local) = self.local_addr() {
+            stream.field("local", &local);
+        }
+        stream.field("peer", &self.peer_addr()).finish_non_exhaustive()
     }
 }
+
+fn read(client: &mut Client, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    client.read(buffer).map_err(io_error)
+}
+
+fn read_vectored(client: &mut Client, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Option<usize>> {
+    let mut total = 0;
+    for buffer in buffers.iter_mut().filter(|buffer| !buffer.is_empty()) {
+        match read(client, buffer) {
+            Ok(Some(count)) => {
+                total += count;
+                if count < buffer.len() {
+                    break;
+                }
+            }
+            _ if total > 0 => break,
+            nothing => return nothing,
+        }
+    }
+    Ok(Some(total))
+}
+
+fn write(client: &mut Client, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+    let mut total = 0;
+    for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+        match client.write(slice).map_err(io_error)? {
+            Some(count) => total += count,
+            None if total > 0 => break,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(total))
+}
+
+/// Waits for an interest to be met.
+#[derive(Debug)]
+struct Wait<'a> {
+    shared: &'a Shared,
+    interest: Interest,
+    id: Option<u64>,
+}
+
+impl Future for Wait<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let wait = self.get_mut();
+        let mut state = wait.shared.lock();
+        let id = *wait.id.get_or_insert_with(|| state.future_id());
+        ready!(state.poll_ready(wait.interest, Waiter::Future(id), cx));
+        drop(state);
+        wait.id = None;
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.shared.lock().deregister(self.interest, id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use quinn_udp::Transmit;
 use trickles::client::Client;
 use trickles::time::Timestamp;
 
+use super::waiters::{Interest, Waiter, Waiters};
 use crate::clock::Clock;
 use crate::runtime::AsyncUdpSocket;
 
@@ -36,8 +37,9 @@ pub(super) struct State {
     /// The datagram sent last, or, if `unsent`, the one to be sent next.
     datagram: Vec<u8>,
     unsent: bool,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
+    waiters: Waiters,
+    /// The identifier of the next future that waits.
+    next_future: u64,
 }
 
 impl Shared {
@@ -55,8 +57,8 @@ impl Shared {
             stopped: None,
             datagram: Vec::new(),
             unsent: false,
-            reader: None,
-            writer: None,
+            waiters: Waiters::default(),
+            next_future: 0,
         };
         Self { socket, clock, server, state: Mutex::new(state) }
     }
@@ -81,12 +83,12 @@ impl Shared {
         // What is unsent already has the task waiting for the socket.
         let backlog = !state.unsent && !self.transmit(&mut state, self.clock.now());
         let earlier = state.client.poll_timeout().is_some_and(|at| at < state.armed);
-        let mut wakers = state.wakers(false);
+        let mut wakers = state.wakers();
         if backlog || earlier {
-            wakers.driver = state.driver.take();
+            wakers.extend(state.driver.take());
         }
         drop(state);
-        wakers.wake();
+        wake(wakers);
         result
     }
 
@@ -141,32 +143,55 @@ impl State {
         self.unsent
     }
 
-    pub(super) fn wait_to_read<T>(&mut self, cx: &Context<'_>) -> Poll<io::Result<T>> {
-        register(&mut self.reader, cx);
-        self.pending()
-    }
-
-    pub(super) fn wait_to_write<T>(&mut self, cx: &Context<'_>) -> Poll<io::Result<T>> {
-        register(&mut self.writer, cx);
-        self.pending()
-    }
-
-    /// Without the task nobody would end the wait.
-    fn pending<T>(&self) -> Poll<io::Result<T>> {
-        match self.stopped {
-            Some(kind) => {
-                Poll::Ready(Err(io::Error::new(kind, "the task that drives this stream has ended")))
-            }
-            None => Poll::Pending,
+    /// Has `waiter` woken once `interest` is met.
+    pub(super) fn wait<T>(
+        &mut self,
+        interest: Interest,
+        waiter: Waiter,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if let Some(error) = self.stopped() {
+            return Poll::Ready(Err(error));
         }
+        self.waiters.register(interest, waiter, cx);
+        Poll::Pending
     }
 
-    /// Whom to wake. `news`: whether something came from outside the application.
-    pub(super) fn wakers(&mut self, news: bool) -> Wakers {
-        let over = self.client.failure().is_some() || self.stopped.is_some();
-        let reader = if over || self.client.is_readable() { self.reader.take() } else { None };
-        let writer = if over || news { self.writer.take() } else { None };
-        Wakers { reader, writer, driver: None }
+    /// Polls a wait that transfers nothing, and hence reports no failure either.
+    pub(super) fn poll_ready(&mut self, interest: Interest, waiter: Waiter, cx: &Context<'_>) -> Poll<()> {
+        if interest.is_met(&self.client) {
+            return Poll::Ready(());
+        }
+        self.wait::<()>(interest, waiter, cx).map(drop)
+    }
+
+    pub(super) fn future_id(&mut self) -> u64 {
+        self.next_future += 1;
+        self.next_future
+    }
+
+    pub(super) fn deregister(&mut self, interest: Interest, id: u64) {
+        self.waiters.deregister(interest, id);
+    }
+
+    /// The error of whoever would wait in vain: without the task nobody ends the wait.
+    pub(super) fn stopped(&self) -> Option<io::Error> {
+        self.stopped.map(|kind| io::Error::new(kind, "the task that drives this stream has ended"))
+    }
+
+    /// Whom to [`wake`], once the mutex is free.
+    #[must_use]
+    pub(super) fn wakers(&mut self) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        let Self { client, waiters, stopped, .. } = self;
+        waiters.take(|interest| stopped.is_some() || interest.is_met(client), &mut wakers);
+        wakers
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiters.count()
     }
 }
 
@@ -179,27 +204,8 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Tasks to be woken, once the mutex is free.
-#[must_use]
-pub(super) struct Wakers {
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-    driver: Option<Waker>,
-}
-
-impl Wakers {
-    pub(super) fn wake(self) {
-        for waker in [self.reader, self.writer, self.driver].into_iter().flatten() {
-            waker.wake();
-        }
-    }
-}
-
-pub(super) fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    match slot {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *slot = Some(cx.waker().clone()),
-    }
+pub(super) fn wake(wakers: Vec<Waker>) {
+    wakers.into_iter().for_each(Waker::wake);
 }
 
 /// Whether an error is the network's word that nobody listens at the server's address.

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use trickles::time::Timestamp;
 
-use super::shared::{Shared, is_unreachable, register};
+use super::shared::{Shared, is_unreachable, wake};
+use super::waiters::register;
 use crate::clock::Clock;
 use crate::receive::ReceiveBatch;
 use crate::runtime::{AsyncTimer, Runtime};
@@ -79,9 +80,9 @@ impl Task {
         let backlog = !blocked && !shared.transmit(&mut state, now);
         let deadline = state.client.poll_timeout();
         let expired = arm(timer.as_mut(), &mut state.armed, deadline, &shared.clock, cx);
-        let wakers = state.wakers(news);
+        let wakers = state.wakers();
         drop(state);
-        wakers.wake();
+        wake(wakers);
         if news || backlog || expired { ControlFlow::Continue(()) } else { ControlFlow::Break(Poll::Pending) }
     }
 }
@@ -105,9 +106,9 @@ impl Drop for Task {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.stopped.get_or_insert(ErrorKind::BrokenPipe);
-        let wakers = state.wakers(true);
+        let wakers = state.wakers();
         drop(state);
-        wakers.wake();
+        wake(wakers);
     }
 }
 

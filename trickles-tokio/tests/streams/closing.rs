@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
-use trickles_tokio::TricklesStream;
+use trickles_tokio::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TricklesStream, WriteHalf};
 
 use crate::application::bytes;
 use crate::server::Running;
@@ -35,6 +35,30 @@ async fn nothing_can_be_written_after_shutdown() {
 }
 
 #[tokio::test]
+async fn nothing_can_be_written_once_the_server_has_said_its_last_word() {
+    let server = Running::start().await;
+    let mut stream = server.connect().await;
+    // The checksum's answer comes with the end of the input, and is the last.
+    stream.write_all(b"SUM\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    stream.writable().await.unwrap();
+    for error in [stream.try_write(b"more").unwrap_err(), stream.write(b"more").await.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
+}
+
+#[tokio::test]
+async fn an_end_within_what_is_asked_for_is_unexpected() {
+    let server = Running::start().await;
+    let mut stream = server.connect().await;
+    ask(&mut stream, 999, 1).await;
+    let error = stream.read_exact(&mut [0; 1000]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+}
+
+#[tokio::test]
 async fn nothing_is_left_of_a_stream_dropped_amid_its_transfer() {
     let server = Running::start().await;
     let mut other = server.connect().await;
@@ -55,7 +79,24 @@ async fn nothing_is_left_of_a_stream_dropped_amid_its_transfer() {
 #[test]
 fn streams_can_move_between_threads() {
     fn check<T: Send + Sync + Unpin + std::fmt::Debug>() {}
+    fn check_future<T: Send>(_: T) {}
     check::<TricklesStream>();
+    check::<OwnedReadHalf>();
+    check::<OwnedWriteHalf>();
+    check::<ReadHalf<'_>>();
+    check::<WriteHalf<'_>>();
+    check_future(TricklesStream::connect("localhost:1"));
+    check_future(async { TricklesStream::builder().connect(("localhost", 1)).await });
+}
+
+#[tokio::test]
+async fn a_stream_names_both_its_ends() {
+    let server = Running::start().await;
+    let stream = server.connect().await;
+    let text = format!("{stream:?}");
+    for address in [stream.local_addr().unwrap(), stream.peer_addr().unwrap()] {
+        assert!(text.contains(&address.to_string()), "{text} lacks {address}");
+    }
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::pin::pin;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use trickles::client::{ClientConfig, Failure};
+use trickles::client::Failure;
 use trickles::key_ring::KeyRing;
 use trickles::server::ServerConfig;
 use trickles_tokio::TricklesStream;
@@ -26,6 +28,54 @@ fn deserted() -> SocketAddr {
 async fn nobody_listens() {
     let error = TricklesStream::connect(deserted()).await.unwrap_err();
     assert_eq!((error.kind(), failure(&error)), (ErrorKind::ConnectionRefused, Some(Failure::Refused)));
+}
+
+#[tokio::test]
+async fn nobody_answers() {
+    let silent = UdpSocket::bind(any()).unwrap();
+    let timeout = Duration::from_millis(200);
+    let address = silent.local_addr().unwrap();
+    let builder = TricklesStream::builder().connect_timeout(timeout);
+    let mut connect = pin!(builder.connect(address));
+    tokio::select! {
+        biased;
+        () = tokio::time::sleep(timeout - Duration::from_millis(50)) => {}
+        result = &mut connect => panic!("{result:?} before its time"),
+    }
+    let error = connect.await.unwrap_err();
+    assert_eq!((error.kind(), failure(&error)), (ErrorKind::TimedOut, Some(Failure::TimedOut)));
+    // It was tried.
+    silent.set_nonblocking(true).unwrap();
+    assert!(silent.recv(&mut [0; 2000]).unwrap() > 0);
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_waited_for_as_long_as_configured() {
+    let server = Running::start().await;
+    let builder = TricklesStream::builder().timeout(Duration::from_millis(300));
+    let mut stream = builder.connect(server.address).await.unwrap();
+    server.kill().await;
+    stream.write_all(b"GET 1 1\n").await.unwrap();
+    let error = stream.read(&mut [0]).await.unwrap_err();
+    assert_eq!((error.kind(), failure(&error)), (ErrorKind::TimedOut, Some(Failure::TimedOut)));
+    assert_eq!(stream.shutdown().await.unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+#[tokio::test]
+async fn the_local_address_can_be_chosen() {
+    let server = Running::start().await;
+    let port = deserted().port();
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let builder = TricklesStream::builder().bind(local);
+    let mut stream = builder.connect(server.address).await.unwrap();
+    assert_eq!(stream.local_addr().unwrap(), local);
+    ask(&mut stream, 1000, 1).await;
+    read_rest(&mut stream, 0, 1000, 1).await;
+    let error = builder.connect(server.address).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    let foreign = TricklesStream::builder().bind((Ipv4Addr::new(192, 0, 2, 1), 0));
+    let error = foreign.connect(server.address).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
 }
 
 #[tokio::test]
@@ -60,16 +110,15 @@ async fn there_is_no_address() {
 async fn another_service() {
     let config = ServerConfig { service: b"files".into(), ..ServerConfig::default() };
     let server = Running::start_with(any(), config, ring()).await;
-    let config = ClientConfig { service: b"mail".into(), ..ClientConfig::default() };
-    let error = TricklesStream::connect_with(server.address, config).await.unwrap_err();
+    let error = TricklesStream::builder().service("mail").connect(server.address).await.unwrap_err();
     assert_eq!((error.kind(), failure(&error)), (ErrorKind::ConnectionRefused, Some(Failure::NoService)));
 }
 
 #[tokio::test]
 async fn the_request_travels_with_the_first_packet() {
     let server = Running::start().await;
-    let config = ClientConfig { early_input: b"GET 3000 2\n".into(), ..ClientConfig::default() };
-    let mut stream = TricklesStream::connect_with(server.address, config).await.unwrap();
+    let builder = TricklesStream::builder().early_data(*b"GET 3000 2\n");
+    let mut stream = builder.connect(server.address).await.unwrap();
     let mut received = vec![0; 3000];
     stream.read_exact(&mut received).await.unwrap();
     assert!(received == bytes(2, 0, 3000));

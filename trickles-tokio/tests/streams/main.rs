@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod application;
+mod cancelling;
 mod closing;
 mod connecting;
+mod halves;
+mod pressure;
+mod readiness;
 mod server;
 mod transfer;
 

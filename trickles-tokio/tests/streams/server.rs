@@ -51,6 +51,11 @@ impl Running {
         TricklesStream::connect(self.address).await.unwrap()
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
     /// Ends it when it likes to.
     pub(crate) async fn stop(self) -> Server {
         self.stop.send(()).unwrap();

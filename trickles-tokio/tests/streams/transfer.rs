@@ -1,7 +1,6 @@
 //! Bytes arrive, whatever else happens.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use trickles::client::ClientConfig;
 use trickles::server::ServerConfig;
 use trickles_tokio::TricklesStream;
 
@@ -90,8 +89,8 @@ async fn reading_and_writing_in_two_tasks() {
 #[tokio::test]
 async fn slow_reader() {
     let server = Running::start().await;
-    let config = ClientConfig { receive_buffer: 64 << 10, ..ClientConfig::default() };
-    let mut stream = TricklesStream::connect_with(server.address, config).await.unwrap();
+    let mut stream =
+        TricklesStream::builder().receive_buffer(64 << 10).connect(server.address).await.unwrap();
     ask(&mut stream, MIB, 6).await;
     let mut received = Vec::new();
     let mut buffer = [0; 777];
@@ -123,8 +122,7 @@ async fn a_stream_goes_on_while_nobody_polls_it() {
 async fn a_download_survives_restarts_of_the_server() {
     let mut server = Running::start().await;
     let address = server.address;
-    let config = ClientConfig { receive_buffer: 256 << 10, ..ClientConfig::default() };
-    let mut stream = TricklesStream::connect_with(address, config).await.unwrap();
+    let mut stream = TricklesStream::builder().receive_buffer(256 << 10).connect(address).await.unwrap();
     ask(&mut stream, 6 * MIB, 8).await;
     let mut received = vec![0; MIB];
     for part in 0..5 {

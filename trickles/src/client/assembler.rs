@@ -65,14 +65,22 @@ impl Assembler {
 
     /// Moves bytes in order into `buffer`; returns how many.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let count = self.peek(buffer);
+        if count > 0 {
+            self.received.remove(self.read..self.read + count as u64);
+            self.read += count as u64;
+        }
+        count
+    }
+
+    /// Copies the bytes into `buffer` that [`read`](Self::read) would move there; returns how many.
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> usize {
         let count = buffer.len().min(usize::try_from(self.readable()).unwrap_or(usize::MAX));
         if count > 0 {
             let at = (self.read % self.ring.len() as u64) as usize;
             let head = count.min(self.ring.len() - at);
             buffer[..head].copy_from_slice(&self.ring[at..at + head]);
             buffer[head..count].copy_from_slice(&self.ring[..count - head]);
-            self.received.remove(self.read..self.read + count as u64);
-            self.read += count as u64;
         }
         count
     }
@@ -118,7 +126,10 @@ mod tests {
                 let new = assembler.insert(offset, &bytes);
                 let after: u64 = assembler.missing(0..assembler.limit()).map(|gap| gap.end - gap.start).sum();
                 prop_assert_eq!(before - after, new);
+                let mut peeked = vec![0; read];
+                let seen = assembler.peek(&mut peeked);
                 let count = assembler.read(&mut buffer[..read]);
+                prop_assert_eq!(&peeked[..seen], &buffer[..count]);
                 for (index, &got) in buffer[..count].iter().enumerate() {
                     prop_assert_eq!(got, byte(delivered + index as u64));
                 }

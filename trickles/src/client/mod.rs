@@ -329,8 +329,20 @@ impl Client {
         if count > 0 {
             self.outputs.delivered(self.assembler.read_offset());
         }
+        self.read_result(count, buffer.is_empty())
+    }
+
+    /// Copies into `buffer` what [`read`](Self::read) would move there, and says what it would say.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn peek(&self, buffer: &mut [u8]) -> Result<Option<usize>, Failure> {
+        self.read_result(self.assembler.peek(buffer), buffer.is_empty())
+    }
+
+    fn read_result(&self, count: usize, nothing_asked: bool) -> Result<Option<usize>, Failure> {
         match self.failure {
-            _ if count > 0 || buffer.is_empty() || self.is_at_end() => Ok(Some(count)),
+            _ if count > 0 || nothing_asked || self.is_at_end() => Ok(Some(count)),
             Some(failure) => Err(failure),
             None => Ok(None),
         }
@@ -367,7 +379,10 @@ impl Client {
 
     /// Whether there is room for [`write`](Self::write), or it would fail.
     pub fn is_writable(&self) -> bool {
-        !self.input.is_full() || self.failure.is_some() || self.outputs.is_closed()
+        !self.input.is_full()
+            || self.input.is_finished()
+            || self.failure.is_some()
+            || self.outputs.is_closed()
     }
 
     /// Whether the server's application has consumed all that was written, the end of input included, or will

@@ -1,0 +1,129 @@
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Wake, Waker};
+
+use trickles::client::ClientConfig;
+
+use super::*;
+use crate::fake::{FakeRuntime, FakeSocket};
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+fn server() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 9).into()
+}
+
+/// A stream that nothing drives and that nobody answers.
+fn undriven(config: ClientConfig) -> ByteStream {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    let shared = Shared::new(socket, server(), |now| Client::new(config, [0; 16], now));
+    ByteStream { shared: Arc::new(shared) }
+}
+
+fn waiting(stream: &ByteStream) -> usize {
+    stream.shared.lock().waiting()
+}
+
+fn noop() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
+
+#[test]
+fn nobody_waits_for_a_task_that_is_gone() {
+    let stream = ByteStream::open(&FakeRuntime, server(), &StreamOptions::default()).unwrap();
+    let Poll::Ready(Err(error)) = stream.poll_read(&mut noop(), &mut [0]) else { panic!("it waits") };
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(stream.try_read(&mut [0]).unwrap_err().kind(), ErrorKind::BrokenPipe);
+    assert!(stream.poll_read_ready(&mut noop()).is_ready());
+    crate::fake::run(stream.readable());
+}
+
+#[test]
+fn everybody_who_waits_is_woken() {
+    let stream = undriven(ClientConfig::default());
+    let counts: [_; 4] = std::array::from_fn(|_| Arc::new(Count::default()));
+    let [peeking, readable, reading, shutting_down] = counts.clone().map(Waker::from);
+    let mut buffer = [0];
+    let mut peek = Box::pin(stream.peek(&mut buffer));
+    assert!(peek.as_mut().poll(&mut Context::from_waker(&peeking)).is_pending());
+    let mut wait = Box::pin(stream.readable());
+    assert!(wait.as_mut().poll(&mut Context::from_waker(&readable)).is_pending());
+    assert!(stream.poll_read(&mut Context::from_waker(&reading), &mut [0]).is_pending());
+    assert!(stream.poll_shutdown(&mut Context::from_waker(&shutting_down)).is_pending());
+    assert_eq!(waiting(&stream), 4);
+    stream.shared.call(|state| state.client.reset(1));
+    assert_eq!(counts.map(|count| count.0.load(Relaxed)), [1; 4]);
+    assert_eq!(waiting(&stream), 0);
+    let Poll::Ready(Err(error)) = peek.as_mut().poll(&mut noop()) else { panic!("it does not fail") };
+    assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+    assert!(wait.as_mut().poll(&mut noop()).is_ready());
+}
+
+#[test]
+fn a_future_that_is_dropped_waits_no_longer() {
+    let stream = undriven(ClientConfig::default());
+    for _ in 0..3 {
+        let mut wait = Box::pin(stream.readable());
+        assert!(wait.as_mut().poll(&mut noop()).is_pending());
+        assert!(wait.as_mut().poll(&mut noop()).is_pending());
+        assert_eq!(waiting(&stream), 1);
+        drop(wait);
+        assert_eq!(waiting(&stream), 0);
+    }
+}
+
+#[test]
+fn the_end_of_writing_wakes_those_who_wait_to_write() {
+    let stream = undriven(ClientConfig { send_buffer: 4, ..ClientConfig::default() });
+    assert_eq!(stream.try_write(b"abcdef").unwrap(), 4);
+    assert_eq!(stream.try_write(b"ef").unwrap_err().kind(), ErrorKind::WouldBlock);
+    let count = Arc::new(Count::default());
+    let mut wait = Box::pin(stream.writable());
+    assert!(wait.as_mut().poll(&mut Context::from_waker(&Waker::from(count.clone()))).is_pending());
+    stream.finish();
+    assert_eq!(count.0.load(Relaxed), 1);
+    assert!(wait.as_mut().poll(&mut noop()).is_ready());
+    assert_eq!(stream.try_write(b"ef").unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn slices_are_written_until_there_is_no_room() {
+    let stream = undriven(ClientConfig { send_buffer: 8, ..ClientConfig::default() });
+    let slices = [&b""[..], b"abc", b"", b"defg", b"hij"].map(IoSlice::new);
+    assert_eq!(stream.try_write_vectored(&slices).unwrap(), 8);
+    assert!(stream.poll_write_vectored(&mut noop(), &slices).is_pending());
+    assert_eq!(stream.try_write_vectored(&[]).unwrap(), 0);
+}
+
+#[test]
+fn options_out_of_their_bounds_are_refused() {
+    let bounds = [
+        ClientConfig { packet_size: 999, ..ClientConfig::default() },
+        ClientConfig { packet_size: 9001, ..ClientConfig::default() },
+        ClientConfig { service: vec![0; 256], ..ClientConfig::default() },
+    ];
+    for client in bounds {
+        let options = StreamOptions { client, bind: None };
+        let error = ByteStream::open(&FakeRuntime, server(), &options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+}
+
+#[test]
+fn the_local_address_must_be_free_and_ours() {
+    let holder = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let foreign = (Ipv4Addr::new(192, 0, 2, 1), 0).into();
+    let table =
+        [(holder.local_addr().unwrap(), ErrorKind::AddrInUse), (foreign, ErrorKind::AddrNotAvailable)];
+    for (local, kind) in table {
+        let options = StreamOptions { bind: Some(local), ..StreamOptions::default() };
+        assert_eq!(ByteStream::open(&FakeRuntime, server(), &options).unwrap_err().kind(), kind);
+    }
+}
