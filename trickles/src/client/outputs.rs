@@ -43,7 +43,7 @@ impl Outputs {
                 > (last.input, last.input_closed, last.output.end);
             follows && extends && user.input.start >= last.input
         });
-        if !news || self.held.len() >= MAX_HELD {
+        if !news || self.is_full() {
             return false;
         }
         // One that regenerates all the last one does takes its place.
@@ -89,6 +89,11 @@ impl Outputs {
     /// Whether the server takes no more input.
     pub(crate) fn is_closed(&self) -> bool {
         self.held.back().is_some_and(|last| last.finished)
+    }
+
+    /// Whether the server's answer to more input could not be taken before some of the output is delivered.
+    pub(crate) fn is_full(&self) -> bool {
+        self.held.len() >= MAX_HELD
     }
 
     /// Forgets what regenerates only bytes before `offset`.
