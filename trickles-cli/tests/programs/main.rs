@@ -15,29 +15,37 @@ mod reqwest;
 mod socks;
 mod wget;
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use common::{Fixture, Service, assert_ok, sha256, stderr, trickles};
 
 /// The size of a large body.
 const LARGE: usize = 100 << 20;
 
-/// A proxy to the server at `to`, at any free port.
+/// A proxy to the server at `to`.
 fn proxy(to: SocketAddr) -> Service {
-    let mut command = trickles();
-    Service::start(command.args(["proxy", "--listen", "127.0.0.1:0", "--to", &format!("trickles://{to}")]))
+    start_proxy(&["--to", &format!("trickles://{to}")])
 }
 
 fn socks_proxy() -> Service {
-    Service::start(trickles().args(["proxy", "--listen", "127.0.0.1:0", "--socks5"]))
+    start_proxy(&["--socks5"])
+}
+
+fn start_proxy(options: &[&str]) -> Service {
+    let mut command = trickles();
+    // What it warns of is what the tests provoke.
+    command.env("RUST_LOG", "error");
+    Service::start(command.args(["proxy", "--listen", "127.0.0.1:0"]).args(options))
 }
 
 /// A program with the options that all its runs share; `None`, and a word about it, when it is not installed.
 fn installed(program: &str, options: &[&str]) -> Option<Command> {
     let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !version.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: {program} is not installed");
+        skipped(&format!("{program} is not installed"));
         return None;
     }
     let mut command = Command::new(program);
@@ -47,6 +55,13 @@ fn installed(program: &str, options: &[&str]) -> Option<Command> {
     }
     command.args(options);
     Some(command)
+}
+
+/// Says that something is not tested. The harness swallows what successful tests print by macros.
+fn skipped(reason: &str) {
+    let name = thread::current().name().unwrap_or_default().to_owned();
+    let mut stderr = io::stderr();
+    writeln!(stderr, "SKIPPED {name}: {reason}").unwrap();
 }
 
 fn stdout(output: &Output) -> &str {

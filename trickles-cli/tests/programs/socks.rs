@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 
-use super::{Fixture, Service, socks_proxy};
+use super::{Fixture, Service, skipped, socks_proxy, start_proxy};
 
 const CONNECT: u8 = 1;
 const BIND: u8 = 2;
@@ -65,7 +65,7 @@ fn every_kind_of_address_leads_to_the_server() {
         assert_reaches(&proxy, &domain(name, port), &bytes);
     }
     if UdpSocket::bind("[::1]:0").is_err() {
-        eprintln!("SKIPPED: this machine has no IPv6");
+        skipped("this machine has no IPv6");
         return;
     }
     let server = fixture.serve_with("keys", "[::1]:0");
@@ -97,9 +97,7 @@ fn refusals_give_their_reason() {
 fn a_server_that_does_not_answer_is_unreachable() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let SocketAddr::V4(address) = silent.local_addr().unwrap() else { panic!("an IPv4 address") };
-    let mut command = super::trickles();
-    let proxy =
-        Service::start(command.args(["proxy", "--socks5", "--listen", "127.0.0.1:0", "--timeout", "1"]));
+    let proxy = start_proxy(&["--socks5", "--timeout", "1"]);
     assert_refused(&proxy, CONNECT, &ipv4(address.port()), 4);
 }
 
