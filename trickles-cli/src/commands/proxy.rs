@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use tokio::net::TcpListener;
 use trickles::client::ClientConfig;
 
@@ -31,20 +31,21 @@ Exit codes: 0 ended by SIGINT, SIGTERM or SIGHUP, 1 error, 2 wrong usage";
 /// Let programs that speak TCP reach Trickles servers.
 ///
 /// Every TCP connection is joined with one stream, which outlives the server: when that is killed and started
-/// again, the program at this end sees no more than a pause. Only programs on this machine can connect.
+/// again, the program at this end sees no more than a pause. Only programs on this machine
+/// can connect, unless --allow-remote is given.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("target").required(true))]
 pub(crate) struct Proxy {
     /// The address to listen on for TCP connections; port 0 takes any that is free.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
     /// The server that all connections lead to, as trickles://HOST:PORT; the port can be left out if it is 4433.
-    #[arg(long, value_name = "URL", value_parser = parse_server, required_unless_present = "socks5")]
+    #[arg(long, value_name = "URL", value_parser = parse_server, group = "target")]
     to: Option<Url>,
 
     /// Be a SOCKS5 server: each connection leads to the host and port that it asks for.
-    #[arg(long, conflicts_with = "to")]
+    #[arg(long, group = "target")]
     socks5: bool,
 
     /// Listen on an address that other machines can connect to. They need no password, and with --socks5 they
