@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use trickles::client::Failure;
 
+use crate::connect::HostError;
 use crate::file_service::CHANGED;
-use crate::http_client::{HostError, StatusError};
+use crate::http_client::StatusError;
 
 /// How the exit codes are explained to users.
 pub(crate) const HELP: &str = "\

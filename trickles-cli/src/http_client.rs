@@ -1,16 +1,15 @@
 //! As much of an HTTP/1.1 client as one `GET` needs.
 
-use std::io::{self, Cursor, ErrorKind};
+use std::io::{Cursor, ErrorKind};
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Chain};
 use trickles::client::ClientConfig;
 use trickles_tokio::TricklesStream;
 
+use crate::connect::{MAX_EARLY_INPUT, connect};
 use crate::url::Url;
 
-/// How much of a request travels in the first packet, with room to spare for what else is in that.
-const MAX_EARLY_INPUT: usize = 1000;
 /// The longest response head.
 const MAX_HEAD: usize = 16 << 10;
 const MAX_HEADERS: usize = 100;
@@ -23,11 +22,6 @@ pub(crate) struct StatusError {
     reason: String,
     hint: String,
 }
-
-/// The name of the host leads to no address.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot find the host")]
-pub(crate) struct HostError(#[source] io::Error);
 
 /// What is there already of the file that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,11 +94,9 @@ fn request(url: &Url, resume: Option<&Resume>) -> String {
 
 /// Opens a stream to the first of the host's addresses that answers.
 async fn send(url: &Url, request: &str, mut config: ClientConfig) -> Result<TricklesStream> {
-    let addresses = tokio::net::lookup_host((url.host.as_str(), url.port));
-    let addresses: Vec<_> = addresses.await.map_err(HostError)?.collect();
     let (early, rest) = request.as_bytes().split_at(request.len().min(MAX_EARLY_INPUT));
     config.early_input = early.to_vec();
-    let mut stream = TricklesStream::builder().client_config(config).connect(&*addresses).await?;
+    let mut stream = connect(&url.host, url.port, config).await?;
     match stream.write_all(rest).await {
         // The server has seen enough: its response says why.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}

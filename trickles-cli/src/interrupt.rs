@@ -1,6 +1,8 @@
 //! Requests to end the program.
 
-use std::io;
+use std::{io, thread};
+
+use tokio::sync::oneshot;
 
 /// The signals by which a user or a service manager ends a program.
 #[derive(Debug)]
@@ -41,4 +43,23 @@ impl Interrupt {
             std::future::pending().await
         }
     }
+
+    /// Resolves when one of the signals comes or, if `until_eof`, when standard input has ended.
+    pub(crate) async fn received_or_end_of_input(&mut self, until_eof: bool) {
+        tokio::select! {
+            () = self.received() => {}
+            () = end_of_input(), if until_eof => {}
+        }
+    }
+}
+
+async fn end_of_input() {
+    let (ended, end) = oneshot::channel::<()>();
+    // A thread of its own, since a runtime does not shut down while a read in one of its threads is blocked.
+    thread::spawn(move || {
+        let result = io::copy(&mut io::stdin(), &mut io::sink());
+        tracing::debug!(?result, "standard input ended");
+        drop(ended);
+    });
+    end.await.unwrap_or_default();
 }

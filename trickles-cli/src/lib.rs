@@ -2,6 +2,7 @@
 
 mod clock;
 mod commands;
+mod connect;
 mod destination;
 mod exit;
 pub mod file_service;
@@ -9,6 +10,7 @@ mod http_client;
 mod interrupt;
 mod key_file;
 mod progress;
+mod proxy;
 mod server_process;
 pub mod site;
 mod url;
@@ -27,9 +29,12 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
-    let result = tokio::runtime::Runtime::new()
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(arguments.run()));
+    let result = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+        let result = runtime.block_on(arguments.run());
+        // A name that is still being looked up must not hold up the end.
+        runtime.shutdown_background();
+        result
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,6 +3,7 @@
 mod demo;
 mod get;
 mod keygen;
+mod proxy;
 mod serve;
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ Examples:
   trickles demo                            see a download survive a server that is killed three times
   trickles serve ~/files                   serve a directory
   trickles get trickles://HOST/movie.mkv   fetch a file, or continue to
+  trickles proxy --to trickles://HOST      let curl or a browser fetch from http://127.0.0.1:8080/
   trickles keygen keys                     make a key ring for several servers";
 
 /// Files over Trickles, a transport like TCP whose servers keep no state per connection.
@@ -37,6 +39,7 @@ pub(crate) struct Arguments {
 enum Command {
     Serve(serve::Serve),
     Get(get::Get),
+    Proxy(proxy::Proxy),
     Demo(demo::Demo),
     Keygen(keygen::Keygen),
 }
@@ -46,6 +49,7 @@ impl Arguments {
         match self.command {
             Command::Serve(serve) => serve.run().await,
             Command::Get(get) => get.run().await,
+            Command::Proxy(proxy) => proxy.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Keygen(keygen) => keygen.run(),
         }

@@ -3,11 +3,9 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::thread;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use tokio::sync::oneshot;
 use trickles::server::ServerConfig;
 use trickles_tokio::Server;
 
@@ -66,12 +64,7 @@ impl Serve {
             .await
             .with_context(|| format!("cannot listen on {}", self.listen))?;
         announce(server.local_addr()?).context("cannot write to standard output")?;
-        let stop = async {
-            tokio::select! {
-                () = interrupt.received() => {}
-                () = end_of_input(), if self.until_eof => {}
-            }
-        };
+        let stop = interrupt.received_or_end_of_input(self.until_eof);
         server.run_until(&mut FileService(site), stop).await.context("cannot serve any longer")
     }
 }
@@ -89,16 +82,4 @@ fn announce(address: SocketAddr) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
-}
-
-/// Resolves when standard input has ended.
-async fn end_of_input() {
-    let (ended, end) = oneshot::channel::<()>();
-    // A thread of its own, since a runtime does not shut down while a read in one of its threads is blocked.
-    thread::spawn(move || {
-        let result = io::copy(&mut io::stdin(), &mut io::sink());
-        tracing::debug!(?result, "standard input ended");
-        drop(ended);
-    });
-    end.await.unwrap_or_default();
 }

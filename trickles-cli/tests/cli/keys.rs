@@ -5,7 +5,7 @@ use std::path::Path;
 
 use trickles::key_ring::KeyRing;
 
-use super::{Fixture, ServeProcess, assert_failed, assert_ok, trickles};
+use super::{Fixture, Service, assert_failed, assert_ok, trickles};
 
 #[cfg(unix)]
 fn set_mode(path: &Path, mode: u32) {
@@ -86,7 +86,7 @@ fn a_server_without_a_key_file_keeps_its_key() {
     let serve = || {
         let mut command = trickles();
         command.arg("serve").arg(fixture.files()).args(["--listen", "127.0.0.1:0"]);
-        ServeProcess::start(command.env("XDG_DATA_HOME", fixture.path("data")))
+        Service::start(command.env("XDG_DATA_HOME", fixture.path("data")))
     };
     let _servers = [serve(), serve()];
     let keys = fixture.path("data/trickles/keys");

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::process::{Child, ChildStdout, Output, Stdio};
 
-use super::{Fixture, ServeProcess, assert_failed, assert_ok};
+use super::{Fixture, Service, assert_failed, assert_ok};
 
 /// Far more than the client, its stream and a pipe hold together.
 const LENGTH: usize = 16 << 20;
@@ -18,7 +18,7 @@ struct Paused {
 
 impl Paused {
     /// Fetches the beginning of the file.
-    fn start(fixture: &Fixture, server: &ServeProcess) -> Self {
+    fn start(fixture: &Fixture, server: &Service) -> Self {
         let mut command = fixture.get(server.address, "/data.bin", &["-o", "-", "--quiet"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = child.stdout.take().unwrap();

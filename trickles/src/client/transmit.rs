@@ -159,7 +159,8 @@ impl Client {
             _ => (ClaimKind::Resume { rtt }, INITIAL_WINDOW),
         };
         // Also what a request without an answer carried before.
-        let newest = self.outputs.newest().filter(|_| !self.outputs.is_closed());
+        let takes_input = !self.outputs.is_closed() && self.outputs.has_room(0);
+        let newest = self.outputs.newest().filter(|_| takes_input);
         let input = newest.and_then(|newest| self.upload.front(&self.input, newest.any_order()));
         let mut wants = Wants::new(self, input.is_some(), input.is_some())?;
         let ranges = wants.fill(u64::from(packets), true);
