@@ -1,0 +1,17 @@
+//! Trickles streams over real sockets on the loopback interface.
+
+mod closing;
+mod connecting;
+mod serving;
+mod transfer;
+
+use crate::platform::Platform;
+use crate::Trial;
+
+/// What a runtime crate has to do, whatever its runtime. `name` stands before the names of the tests.
+pub fn streams<P: Platform>(name: &str) -> Vec<Trial> {
+    [connecting::tests::<P>(name), transfer::tests::<P>(name), closing::tests::<P>(name), serving::tests::<P>(name)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
