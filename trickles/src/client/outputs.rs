@@ -20,7 +20,7 @@ pub(crate) struct Held {
     echo: u64,
 }
 
-/// Most user continuations held: pipelined answers beyond it wait.
+/// Most user continuations held: input beyond it waits.
 const MAX_HELD: usize = 64;
 
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ impl Outputs {
                 > (last.input, last.input_closed, last.output.end);
             follows && extends && user.input.start >= last.input
         });
-        if !news || self.held.len() >= MAX_HELD {
+        if !news || !self.has_room() {
             return false;
         }
         // One that regenerates all the last one does takes its place.
@@ -59,6 +59,11 @@ impl Outputs {
             echo,
         });
         true
+    }
+
+    /// Whether one more user continuation can be held.
+    pub(crate) fn has_room(&self) -> bool {
+        self.held.len() < MAX_HELD
     }
 
     /// The user continuation that takes the next input.

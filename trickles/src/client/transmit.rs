@@ -76,7 +76,7 @@ impl Client {
             // What says how the stream goes on was lost with the rest of its packet.
             return if flow.runs.is_empty() { Step::Hello } else { Step::Idle };
         }
-        let input = self.input.has_pending() && self.input_request.is_none() && !self.outputs.is_closed();
+        let input = self.input_due() && self.input_request.is_none();
         let room = room(self.config.packet_size, false) as u64;
         let from = self.assembler.read_offset();
         let wanted = self.outputs.wanted(from, self.assembler.limit(), MAX_TRAIN * room);
@@ -237,9 +237,10 @@ impl Client {
         self.input_echoes.push_back(InputEcho { echo, known_end });
     }
 
-    /// Whether an opening carries input: also what a request without an answer carried before.
+    /// Whether there is input to be shown, also what a request without an answer showed before. It waits
+    /// while what it would be answered with could not be held: until the application reads.
     fn input_due(&self) -> bool {
-        self.input.has_pending() && !self.outputs.is_closed()
+        self.input.has_pending() && !self.outputs.is_closed() && self.outputs.has_room()
     }
 
     fn emit_reopening(&mut self, kind: OpeningKind, echo: u64, out: &mut Vec<u8>) -> Option<OpeningSent> {
