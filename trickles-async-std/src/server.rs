@@ -69,7 +69,11 @@ impl Server {
     /// # Errors
     /// The last address's error; that of looking up a name; [`InvalidInput`](io::ErrorKind::InvalidInput)
     /// when the name has no address.
-    pub async fn bind<A: AsyncToSocketAddrs>(address: A, config: ServerConfig, ring: KeyRing) -> io::Result<Self> {
+    pub async fn bind<A: AsyncToSocketAddrs>(
+        address: A,
+        config: ServerConfig,
+        ring: KeyRing,
+    ) -> io::Result<Self> {
         Self::bind_with(address, config, ring, replay_filter(FilterConfig::default())?).await
     }
 

@@ -97,11 +97,7 @@ impl TricklesStream {
 }
 
 impl AsyncRead for TricklesStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         self.inner.poll_read(cx, buffer)
     }
 }

@@ -58,22 +58,29 @@ impl Checksum {
     /// Length when encoded.
     pub const LENGTH: usize = 16;
 
-    /// That of `bytes`, as it is sent.
-    pub fn of(bytes: &[u8]) -> [u8; Self::LENGTH] {
-        Self::new().with(bytes).encode()
-    }
-
-    fn new() -> Self {
+    /// That of no bytes.
+    #[expect(clippy::new_without_default, reason = "a checksum of nothing is no default")]
+    pub fn new() -> Self {
         Self { hash: 0xcbf2_9ce4_8422_2325, count: 0 }
     }
 
-    /// That of more bytes.
-    fn with(self, bytes: &[u8]) -> Self {
-        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        Self { hash: bytes.iter().fold(self.hash, step), count: self.count + bytes.len() as u64 }
+    /// That of `bytes`, as it is sent.
+    pub fn of(bytes: &[u8]) -> [u8; Self::LENGTH] {
+        let mut sum = Self::new();
+        sum.update(bytes);
+        sum.encode()
     }
 
-    fn encode(self) -> [u8; Self::LENGTH] {
+    /// Adds bytes at the end.
+    pub fn update(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        self.count += bytes.len() as u64;
+    }
+
+    /// As it is sent.
+    pub fn encode(self) -> [u8; Self::LENGTH] {
         ((u128::from(self.hash) << 64) | u128::from(self.count)).to_be_bytes()
     }
 }
@@ -98,9 +105,10 @@ impl State {
         let all = |state, output| Step { state, output, consumed: input.len(), finished: fin };
         match self {
             Self::Idle | Self::Bytes(_) => line(input, fin),
-            Self::Sum(sum) => {
+            Self::Sum(mut sum) => {
+                sum.update(input);
                 let output = if fin { Checksum::LENGTH as u64 } else { 0 };
-                Ok(all(Self::Sum(sum.with(input)), output))
+                Ok(all(Self::Sum(sum), output))
             }
             Self::Echo(_) => {
                 let piece = &input[..input.len().min(ECHO_PIECE)];
@@ -131,7 +139,9 @@ fn line(input: &[u8], fin: bool) -> Result<Step, Reset> {
             State::Bytes(seed.parse().map_err(|_| Reset(MISUNDERSTOOD))?)
         }
         // What ends with its line has its answer still to come.
-        ["SUM"] if finished => return State::Sum(Checksum::new()).step(&[], true).map(|step| Step { consumed, ..step }),
+        ["SUM"] if finished => {
+            return State::Sum(Checksum::new()).step(&[], true).map(|step| Step { consumed, ..step });
+        }
         ["SUM"] => State::Sum(Checksum::new()),
         ["ECHO"] => State::Echo(Vec::new()),
         ["BYE"] => {

@@ -9,5 +9,8 @@ use crate::platform::Transport;
 
 /// What TCP and Trickles do alike. `name` stands before the names of the tests.
 pub fn behaviour<T: Transport>(name: &str) -> Vec<Trial> {
-    [bytes::tests::<T>(name), ending::tests::<T>(name), failing::tests::<T>(name)].into_iter().flatten().collect()
+    [bytes::tests::<T>(name), ending::tests::<T>(name), failing::tests::<T>(name)]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
+use trickles_suite::{Executor, Platform, Transport, behaviour, combinators, streams, tcp};
 use trickles_tokio::trickles::client::ClientConfig;
 use trickles_tokio::trickles::key_ring::KeyRing;
 use trickles_tokio::trickles::replay::ReplayFilter;
 use trickles_tokio::trickles::server::{Application, ServerConfig};
 use trickles_tokio::trickles::stats::Stats;
 use trickles_tokio::{Server, TricklesStream};
-use trickles_suite::{Executor, Platform, Transport, behaviour, combinators, streams, tcp};
 
 /// tokio with one thread or with several, and its TCP.
 struct Tokio<const THREADS: bool>;

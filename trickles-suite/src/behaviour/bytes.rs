@@ -23,6 +23,7 @@ list!(T: Transport;
     several_buffers_can_be_written_at_once,
     requests_and_responses_can_take_turns,
     requests_can_be_sent_before_responses_are_read,
+    many_small_responses_wait_for_their_reader,
     one_task_can_read_while_another_writes,
     a_stream_carries_bytes_both_ways_at_once,
     a_slow_reader_gets_everything,
@@ -153,6 +154,21 @@ async fn requests_can_be_sent_before_responses_are_read<T: Transport>() {
     for seed in 0..30 {
         expect_bytes(&mut stream, 0, 1 + 1000 * seed, seed as u64).await;
     }
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+}
+
+async fn many_small_responses_wait_for_their_reader<T: Transport>() {
+    let (address, _server) = T::serve().await;
+    let mut stream = T::connect(address).await.unwrap();
+    let mut other = T::connect(address).await.unwrap();
+    stream.write_all("GET 10 1\n".repeat(300).as_bytes()).await.unwrap();
+    // Long enough for all of them to be there.
+    ask(&mut other, MIB, 2).await;
+    expect_rest(&mut other, 0, MIB, 2).await;
+    for _ in 0..300 {
+        expect_bytes(&mut stream, 0, 10, 1).await;
+    }
+    stream.close().await.unwrap();
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
 }
 

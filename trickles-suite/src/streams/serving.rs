@@ -35,8 +35,21 @@ async fn a_run_that_was_dropped_can_be_taken_up_again<P: Platform>() {
             P::run_until(server, &mut Lines, pending()).await.unwrap();
             false
         };
-        let turn = or(async { yield_now().await; false }, run);
-        or(async { client.as_mut().await; true }, turn).await
+        let turn = or(
+            async {
+                yield_now().await;
+                false
+            },
+            run,
+        );
+        or(
+            async {
+                client.as_mut().await;
+                true
+            },
+            turn,
+        )
+        .await
     };
     let mut over = over;
     while !over(&mut server).await {}
