@@ -1,9 +1,9 @@
 //! The tests that every runtime crate has to pass, written once.
 //!
 //! A runtime crate says in its own tests what it consists of, and runs what is here:
-//! - [`streams`]: a [`Platform`], that is a `TricklesStream` and a `Server`, keeps the promises of Trickles;
-//! - [`behaviour`]: any [`Transport`], be it Trickles or TCP, does what a program that was written for TCP expects;
-//! - [`combinators`]: what others offer for any stream of bytes works on a [`Transport`].
+//! - [`streams()`]: a [`Platform`], that is a `TricklesStream` and a `Server`, keeps the promises of Trickles;
+//! - [`behaviour()`]: any [`Transport`], be it Trickles or TCP, does what a program that was written for TCP expects;
+//! - [`combinators()`]: what others offer for any stream of bytes works on a [`Transport`].
 //!
 //! All three are lists of tests for [`run`]. The server's side is an [`application`] that can say everything
 //! again; [`Running`] serves it over Trickles and [`tcp`] over TCP.
