@@ -6,33 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
 use trickles_tokio::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TricklesStream, WriteHalf};
 
-use crate::application::bytes;
 use crate::server::Running;
 use crate::{ask, read_rest};
-
-#[tokio::test]
-async fn reading_goes_on_after_shutdown() {
-    let server = Running::start().await;
-    let mut stream = server.connect().await;
-    stream.write_all(b"GET 200000 4\n").await.unwrap();
-    let mut beginning = vec![0; 1000];
-    stream.read_exact(&mut beginning).await.unwrap();
-    assert!(beginning == bytes(4, 0, 1000));
-    stream.shutdown().await.unwrap();
-    stream.shutdown().await.unwrap();
-    read_rest(&mut stream, 1000, 200_000, 4).await;
-    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
-}
-
-#[tokio::test]
-async fn nothing_can_be_written_after_shutdown() {
-    let server = Running::start().await;
-    let mut stream = server.connect().await;
-    stream.shutdown().await.unwrap();
-    let error = stream.write(b"GET 1 1\n").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
-    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
-}
 
 #[tokio::test]
 async fn nothing_can_be_written_once_the_server_has_said_its_last_word() {

@@ -1,4 +1,4 @@
-//! Streams over real sockets on the loopback interface.
+//! What is particular to tokio; the rest is in the suite of all runtimes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
