@@ -29,7 +29,7 @@ use crate::runtime::GlobalRuntime;
 /// use std::ops::Range;
 ///
 /// use trickles::key_ring::KeyRing;
-/// use trickles::server::{Application, Event, Next, Output, Reset, ServerConfig};
+/// use trickles::server::{Application, Event, Next, Output, Reset, ServerConfig, Unanswered};
 /// use trickles_async_std::Server;
 ///
 /// /// Says hello, to whatever is asked.
@@ -38,9 +38,9 @@ use crate::runtime::GlobalRuntime;
 /// const GREETING: &[u8] = b"hello";
 ///
 /// impl Application for Greeter {
-///     fn input(&mut self, event: &Event<'_>) -> Result<Next, Reset> {
+///     fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
 ///         let consumed = event.input.map_or(0, |input| input.bytes.len());
-///         Ok(Next { state: Vec::new(), output: 0..GREETING.len() as u64, finished: true, consumed })
+///         Ok(Next { state: Vec::new(), output: 0..GREETING.len() as u64, finished: true, consumed, ..Next::default() })
 ///     }
 /// }
 ///
