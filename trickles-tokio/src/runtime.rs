@@ -74,7 +74,7 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        if self.connected {
+        if self.connected && transmit.segment_size.is_none() {
             // Some systems refuse a destination on a connected socket; others look up the route each time.
             return self.io.try_send(transmit.contents).map(drop);
         }

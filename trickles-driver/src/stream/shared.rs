@@ -16,6 +16,8 @@ use crate::runtime::AsyncUdpSocket;
 
 /// Most datagrams sent before the other side gets the mutex.
 const MAX_TRANSMITS: usize = 64;
+/// Most bytes of one system call.
+const MAX_BATCH: usize = 60_000;
 
 pub(super) struct Shared {
     pub(super) socket: Arc<dyn AsyncUdpSocket>,
@@ -34,12 +36,43 @@ pub(super) struct State {
     pub(super) closed: bool,
     /// Why the task has ended before that.
     pub(super) stopped: Option<ErrorKind>,
-    /// The datagram sent last, or, if `unsent`, the one to be sent next.
+    batch: DatagramBatch,
+    /// What did not go into the batch any more.
     datagram: Vec<u8>,
-    unsent: bool,
     waiters: Waiters,
     /// The identifier of the next future that waits.
     next_future: u64,
+}
+
+/// Datagrams that leave with one system call.
+#[derive(Default)]
+struct DatagramBatch {
+    bytes: Vec<u8>,
+    /// The length of all but the last, which may be shorter.
+    segment: usize,
+    /// Whether the system has turned out not to take several at once.
+    alone: bool,
+}
+
+impl DatagramBatch {
+    /// Adds a datagram if it fits with the others, of which there are to be at most `most`.
+    fn push(&mut self, datagram: &[u8], most: usize) -> bool {
+        if self.bytes.is_empty() {
+            self.segment = datagram.len();
+        } else {
+            let whole = self.bytes.len().is_multiple_of(self.segment);
+            let full = self.bytes.len() / self.segment >= most;
+            if !whole
+                || full
+                || datagram.len() > self.segment
+                || self.bytes.len() + datagram.len() > MAX_BATCH
+            {
+                return false;
+            }
+        }
+        self.bytes.extend_from_slice(datagram);
+        true
+    }
 }
 
 impl Shared {
@@ -55,8 +88,8 @@ impl Shared {
             driver: None,
             closed: false,
             stopped: None,
+            batch: DatagramBatch::default(),
             datagram: Vec::new(),
-            unsent: false,
             waiters: Waiters::default(),
             next_future: 0,
         };
@@ -81,7 +114,7 @@ impl Shared {
         let mut state = self.lock();
         let result = act(&mut state);
         // What is unsent already has the task waiting for the socket.
-        let backlog = !state.unsent && !self.transmit(&mut state, self.clock.now());
+        let backlog = !state.is_blocked() && !self.transmit(&mut state, self.clock.now());
         let earlier = state.client.poll_timeout().is_some_and(|at| at < state.armed);
         let mut wakers = state.wakers();
         if backlog || earlier {
@@ -94,35 +127,58 @@ impl Shared {
 
     /// Sends all that the client has to send, if the socket takes it; whether it did.
     pub(super) fn transmit(&self, state: &mut State, now: Timestamp) -> bool {
+        let most = if state.batch.alone { 1 } else { self.socket.max_gso_segments() };
         for _ in 0..MAX_TRANSMITS {
-            if !state.unsent && !state.client.poll_transmit(now, &mut state.datagram) {
-                return true;
+            if state.datagram.is_empty() && !state.client.poll_transmit(now, &mut state.datagram) {
+                return self.flush(state, now);
             }
-            let result = self.send(&state.datagram).or_else(|error| {
-                if !is_unreachable(&error) {
-                    return Err(error);
-                }
-                // The error is about an earlier datagram; this one has not been sent.
-                state.client.handle_unreachable(now);
-                self.send(&state.datagram)
-            });
-            match result {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    state.unsent = true;
+            if !state.batch.push(&state.datagram, most) {
+                if !self.flush(state, now) {
                     return false;
                 }
-                // Lost, as it might be anywhere on its way.
-                Err(error) => tracing::debug!(%error, server = %self.server, "sending failed"),
-                Ok(()) => {}
+                state.batch.push(&state.datagram, most);
             }
-            state.unsent = false;
+            state.datagram.clear();
         }
+        self.flush(state, now);
         false
     }
 
-    fn send(&self, contents: &[u8]) -> io::Result<()> {
+    /// Sends the batch, unless the socket is full; whether it was not.
+    fn flush(&self, state: &mut State, now: Timestamp) -> bool {
+        let State { batch, client, .. } = state;
+        if batch.bytes.is_empty() {
+            return true;
+        }
+        let segmented = batch.bytes.len() > batch.segment;
+        let result = self.send(&batch.bytes, segmented.then_some(batch.segment)).or_else(|error| {
+            if !is_unreachable(&error) {
+                return Err(error);
+            }
+            // The error is about an earlier datagram; this one has not been sent.
+            client.handle_unreachable(now);
+            self.send(&batch.bytes, segmented.then_some(batch.segment))
+        });
+        match result {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(_) if segmented => {
+                // Of what the system does not segment, what it does not take either is lost on its way.
+                batch.alone = true;
+                let apart = batch.bytes.chunks(batch.segment).map(|datagram| self.send(datagram, None));
+                let sent = apart.filter(Result::is_ok).count();
+                tracing::debug!(server = %self.server, sent, "the system does not segment datagrams");
+            }
+            // Lost, as it might be anywhere on its way.
+            Err(error) => tracing::debug!(%error, server = %self.server, "sending failed"),
+            Ok(()) => {}
+        }
+        batch.bytes.clear();
+        true
+    }
+
+    fn send(&self, contents: &[u8], segment_size: Option<usize>) -> io::Result<()> {
         let destination = self.server;
-        self.socket.try_send(&Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None })
+        self.socket.try_send(&Transmit { destination, ecn: None, contents, segment_size, src_ip: None })
     }
 
     /// Ends the task.
@@ -138,9 +194,9 @@ impl Shared {
 }
 
 impl State {
-    /// Whether a datagram waits for the socket to become writable.
+    /// Whether datagrams wait for the socket to become writable.
     pub(super) fn is_blocked(&self) -> bool {
-        self.unsent
+        !self.batch.bytes.is_empty()
     }
 
     /// Has `waiter` woken once `interest` is met.
