@@ -1,6 +1,7 @@
 //! The examples do what they say.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::duplicate_mod, reason = "what the examples have in common is part of each of them")]
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -15,8 +15,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures::Stream;
+use futures::future::{FusedFuture, FutureExt};
 use quinn_udp::BATCH_SIZE;
 use trickles::key_ring::KeyRing;
 use trickles::replay::{FilterConfig, FingerprintFilter, ReplayFilter};
@@ -41,6 +43,8 @@ const BATCHES_PER_TURN: usize = 16;
 const MAX_ERRORS: u32 = 100;
 /// Slots for events that await their answer, unless set otherwise: 16 MiB at the most.
 const EVENT_SLOTS: usize = 4096;
+/// A reactor that has told of a timer that long has told of everything that had arrived before.
+const LINGER: Duration = Duration::from_millis(1);
 /// Answers to one client leave together until there are so many bytes of them: what one system call takes.
 const MAX_TOGETHER: usize = 64 << 10;
 
@@ -113,6 +117,9 @@ pub struct EventServer {
     receive: ReceiveBatch,
     outbox: Outbox,
     timer: Pin<Box<dyn AsyncTimer>>,
+    /// Expires [`LINGER`] after the end of the stream or run was wanted, if `lingering`.
+    linger: Pin<Box<dyn AsyncTimer>>,
+    lingering: bool,
     /// In a row.
     errors: u32,
     /// In this turn.
@@ -142,7 +149,9 @@ impl EventServer {
             socket,
             receive: ReceiveBatch::new(BATCH_SIZE),
             outbox: Outbox::default(),
-            timer: runtime.new_timer(Clock::after(pending)),
+            timer: runtime.new_timer(Clock::after(LINGER)),
+            linger: runtime.new_timer(Clock::after(LINGER)),
+            lingering: false,
             errors: 0,
             batches: 0,
             closed: false,
@@ -210,12 +219,16 @@ impl EventServer {
         application: &mut A,
         stop: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let mut stop = pin!(stop);
+        let mut stop = pin!(stop.fuse());
+        self.lingering = false;
         loop {
             self.answer_batch(application).await;
             let batch = poll_fn(|cx| match self.poll_batch(cx) {
                 Poll::Ready(result) => Poll::Ready(Some(result)),
-                Poll::Pending => stop.as_mut().poll(cx).map(|()| None),
+                Poll::Pending if stop.is_terminated() || stop.as_mut().poll(cx).is_ready() => {
+                    self.poll_linger(cx).map(|()| None)
+                }
+                Poll::Pending => Poll::Pending,
             });
             match batch.await {
                 Some(result) => result?,
@@ -279,10 +292,20 @@ impl EventServer {
         }
     }
 
+    /// Waits until nothing can be left of what had arrived when this was called first.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.lingering {
+            self.lingering = true;
+            self.linger.as_mut().reset(Clock::after(LINGER));
+        }
+        ready!(self.linger.as_mut().poll(cx));
+        self.lingering = false;
+        Poll::Ready(())
+    }
+
     /// Lets the stream of events end once those that have arrived are handed out.
     pub fn close(&mut self) {
         self.closed = true;
-        self.batches = 0;
     }
 
     /// Waits until every event that was handed out is answered, refused, ignored or parked.
@@ -318,7 +341,7 @@ impl Stream for EventServer {
             match this.poll_batch(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Poll::Pending if this.closed => return Poll::Ready(None),
+                Poll::Pending if this.closed => return this.poll_linger(cx).map(|()| None),
                 Poll::Pending => return Poll::Pending,
             }
         }
