@@ -72,10 +72,10 @@ async fn store<H: Handler>(handler: &H, minisocket: &Minisocket) -> Outcome {
 
 async fn output<H: Handler>(handler: &H, minisocket: &Minisocket) -> Outcome {
     let mut prepared = minisocket.wanted(None);
-    let Some((first, rest)) = prepared.pieces.split_first_mut() else { return Ok((Reply::Output, prepared)) };
-    first.bytes = regenerate(handler, minisocket, first).await?;
-    if first.is_complete() {
-        fill_pieces(handler, minisocket, rest).await?;
+    // The first bytes of the stream are those that appear first.
+    if let Some(first) = prepared.pieces.iter_mut().min_by_key(|piece| piece.range.start) {
+        first.bytes = regenerate(handler, minisocket, first).await?;
+        fill_pieces(handler, minisocket, &mut prepared.pieces).await?;
     }
     Ok((Reply::Output, prepared))
 }
@@ -91,24 +91,20 @@ async fn fill<H: Handler>(
     Ok(prepared)
 }
 
-/// Regenerates pieces up to the first of which there is less than was wanted.
+/// Regenerates what is missing of some pieces, as far as it exists.
 async fn fill_pieces<H: Handler>(
     handler: &H,
     minisocket: &Minisocket,
     pieces: &mut [Piece],
 ) -> Result<(), Reset> {
-    for piece in pieces {
+    for piece in pieces.iter_mut().filter(|piece| piece.bytes.is_empty()) {
         let bytes = regenerate(handler, minisocket, piece);
         piece.bytes = if piece.output.end == UNKNOWN {
             // It may never appear, and what is there already is not to wait for it.
-            let Some(bytes) = bytes.now_or_never() else { break };
-            bytes?
+            bytes.now_or_never().transpose()?.unwrap_or_default()
         } else {
             bytes.await?
         };
-        if !piece.is_complete() {
-            break;
-        }
     }
     Ok(())
 }
@@ -148,10 +144,4 @@ fn following<S: Serialize>(answer: Answer<S>, before: Range<u64>) -> Result<Next
 fn broken(minisocket: &Minisocket, error: StateError) -> Reset {
     tracing::error!(client = %minisocket.client(), %error, "the stream cannot go on");
     Reset(BROKEN)
-}
-
-impl Piece {
-    fn is_complete(&self) -> bool {
-        self.bytes.len() as u64 >= self.range.end - self.range.start
-    }
 }
