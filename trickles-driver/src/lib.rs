@@ -4,7 +4,8 @@
 //! its datagrams and minds its time:
 //! - [`ByteStream`]: a client's stream with `poll_read`, `poll_write` and `poll_shutdown`, driven by one
 //!   background task, and [`StreamBuilder`], which opens it with other options than the default ones;
-//! - [`EventServer`]: a UDP socket, each of whose datagrams is answered before the next one is looked at;
+//! - [`EventServer`]: a server on a UDP socket, as a loop around an application or as a stream of events;
+//! - [`Handler`] and [`serve`]: an application whose answers are `async`, on top of these events;
 //! - [`Runtime`], [`AsyncUdpSocket`] and [`AsyncTimer`]: the traits a runtime implements.
 //!
 //! Applications use a crate for their runtime, such as `trickles-tokio`.
@@ -13,6 +14,7 @@ mod clock;
 mod error;
 #[cfg(test)]
 mod fake;
+mod handler;
 mod receive;
 mod runtime;
 mod send;
@@ -21,9 +23,12 @@ mod socket;
 mod stream;
 
 pub use error::io_error;
+pub use handler::{Answer, BROKEN, Handler, Request, Serve, serve};
 pub use quinn_udp as udp;
 pub use runtime::{AsyncTimer, AsyncUdpSocket, Runtime};
-pub use server::{EventServer, replay_filter};
+pub use server::{
+    Event, EventServer, EventStats, Minisocket, Piece, Prepared, TricklesServer, replay_filter,
+};
 pub use socket::bind;
 pub use stream::{ByteStream, Connect, StreamBuilder, StreamOptions};
 

@@ -5,14 +5,15 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use quinn_udp::Transmit;
+use quinn_udp::{RecvMeta, Transmit};
 use trickles::server::Batch;
 
 use crate::clock::Clock;
-use crate::runtime::{AsyncTimer, AsyncUdpSocket, Runtime};
+use crate::runtime::{AsyncTimer, AsyncUdpSocket};
 
 /// Most bytes of one system call: what one IPv4 packet could hold, segmented or not.
 const MAX_BYTES: usize = 65_507;
@@ -21,88 +22,118 @@ const MAX_BYTES: usize = 65_507;
 /// it ends because packets for an interface that is down must not hold up those for others for ever.
 const PATIENCE: Duration = Duration::from_millis(10);
 
+/// Where an answer goes to, and the address it leaves from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) to: SocketAddr,
+    pub(crate) from: Option<IpAddr>,
+}
+
+impl Route {
+    /// Back to where a datagram came from.
+    pub(crate) fn back(meta: &RecvMeta) -> Self {
+        Self { to: meta.addr, from: meta.dst_ip }
+    }
+}
+
 /// The sending half of a server's socket.
 #[derive(Debug)]
 pub(crate) struct Sender {
     socket: Arc<dyn AsyncUdpSocket>,
-    timer: Pin<Box<dyn AsyncTimer>>,
     /// Most packets of one system call. Not asked of the socket each time, because packets larger than the
     /// path takes look to it like a system that does not segment, and a client chooses how large they are.
-    segments: usize,
-    dropped: u64,
+    segments: AtomicUsize,
+    dropped: AtomicU64,
 }
 
 impl Sender {
-    pub(crate) fn new(runtime: &dyn Runtime, socket: Arc<dyn AsyncUdpSocket>) -> Self {
-        let segments = socket.max_gso_segments();
-        Self { socket, timer: runtime.new_timer(Clock::after(PATIENCE)), segments, dropped: 0 }
+    pub(crate) fn new(socket: Arc<dyn AsyncUdpSocket>) -> Self {
+        let segments = socket.max_gso_segments().into();
+        Self { socket, segments, dropped: 0.into() }
     }
 
     /// How many packets the system did not take.
     pub(crate) fn dropped(&self) -> u64 {
-        self.dropped
+        self.dropped.load(Relaxed)
     }
 
-    /// Sends a batch to `to` from the address `from`. What the system does not take is lost, as it might be
-    /// anywhere on its way.
-    pub(crate) async fn send(&mut self, batch: Batch<'_>, to: SocketAddr, from: Option<IpAddr>) {
-        let segment_size = batch.segment_size;
-        let fitting = self.segments.min(MAX_BYTES / segment_size).max(1);
-        for contents in batch.contents.chunks(fitting * segment_size) {
-            let segmented = contents.len() > segment_size;
-            let transmit = Transmit {
-                destination: to,
-                ecn: None,
-                contents,
-                segment_size: segmented.then_some(segment_size),
-                src_ip: from,
-            };
-            match self.transmit(&transmit).await {
-                Ok(()) => {}
-                Err(error) if segmented && error.kind() != ErrorKind::WouldBlock => {
-                    self.send_apart(&transmit, segment_size).await;
-                }
-                Err(_) => self.dropped += contents.len().div_ceil(segment_size) as u64,
-            }
+    /// Sends a batch. What the system does not take at once is lost, as it might be anywhere on its way.
+    pub(crate) fn send_now(&self, batch: Batch<'_>, route: Route) {
+        if let Some(rest) = self.try_send(batch, route) {
+            self.drop_packets(rest.packets().count());
         }
     }
 
-    /// Sends one by one the packets that could not be sent together.
-    async fn send_apart(&mut self, transmit: &Transmit<'_>, segment_size: usize) {
-        let mut sent = false;
-        for contents in transmit.contents.chunks(segment_size) {
-            match self.transmit(&Transmit { contents, segment_size: None, ..transmit.clone() }).await {
-                Ok(()) => sent = true,
-                Err(_) => self.dropped += 1,
+    /// Sends a batch, waiting for a full socket as long as `timer` and [`PATIENCE`] allow. What the system
+    /// does not take is lost.
+    pub(crate) async fn send(&self, batch: Batch<'_>, route: Route, timer: &mut Pin<Box<dyn AsyncTimer>>) {
+        let mut unsent = self.try_send(batch, route);
+        if unsent.is_some() {
+            timer.as_mut().reset(Clock::after(PATIENCE));
+        }
+        while let Some(rest) = unsent {
+            if !poll_fn(|cx| self.poll_writable(timer, cx)).await {
+                return self.drop_packets(rest.packets().count());
             }
+            unsent = self.try_send(rest, route);
+        }
+    }
+
+    /// Sends a batch: what is left of it if the socket is full.
+    fn try_send<'a>(&self, batch: Batch<'a>, route: Route) -> Option<Batch<'a>> {
+        let Batch { mut contents, segment_size } = batch;
+        while !contents.is_empty() {
+            let fitting = self.segments.load(Relaxed).min(MAX_BYTES / segment_size).max(1);
+            let (first, rest) = contents.split_at(contents.len().min(fitting * segment_size));
+            let segmented = first.len() > segment_size;
+            match self.transmit(first, segmented.then_some(segment_size), route) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Some(Batch { contents, segment_size });
+                }
+                Err(_) if segmented => {
+                    let sent = self.send_apart(first, segment_size, route);
+                    if sent < first.len() {
+                        return Some(Batch { contents: &contents[sent..], segment_size });
+                    }
+                }
+                Err(_) => self.drop_packets(1),
+                Ok(()) => {}
+            }
+            contents = rest;
+        }
+        None
+    }
+
+    /// Sends one by one the packets that could not be sent together: how many bytes, until the socket is full.
+    fn send_apart(&self, contents: &[u8], segment_size: usize, route: Route) -> usize {
+        let (mut done, mut sent) = (0, false);
+        for packet in contents.chunks(segment_size) {
+            match self.transmit(packet, None, route) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => self.drop_packets(1),
+                Ok(()) => sent = true,
+            }
+            done += packet.len();
         }
         // Only now is it certain that segmentation was at fault and not the packets.
         if sent && self.socket.max_gso_segments() == 1 {
-            self.segments = 1;
+            self.segments.store(1, Relaxed);
         }
+        done
     }
 
-    async fn transmit(&mut self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let mut waiting = false;
-        loop {
-            match self.socket.try_send(transmit) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if !waiting {
-                        self.timer.as_mut().reset(Clock::after(PATIENCE));
-                        waiting = true;
-                    }
-                    if !poll_fn(|cx| self.poll_writable(cx)).await {
-                        return Err(error);
-                    }
-                }
-                result => return result,
-            }
-        }
+    fn transmit(&self, contents: &[u8], segment_size: Option<usize>, route: Route) -> io::Result<()> {
+        let Route { to: destination, from: src_ip } = route;
+        self.socket.try_send(&Transmit { destination, ecn: None, contents, segment_size, src_ip })
+    }
+
+    fn drop_packets(&self, count: usize) {
+        self.dropped.fetch_add(count as u64, Relaxed);
     }
 
     /// Whether the socket became writable before the timer expired.
-    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.timer.as_mut().poll(cx).is_ready() {
+    fn poll_writable(&self, timer: &mut Pin<Box<dyn AsyncTimer>>, cx: &mut Context<'_>) -> Poll<bool> {
+        if timer.as_mut().poll(cx).is_ready() {
             return Poll::Ready(false);
         }
         self.socket.poll_writable(cx).map(|result| result.is_ok())

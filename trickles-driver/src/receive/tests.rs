@@ -34,3 +34,18 @@ fn what_has_been_handled_does_not_come_again() {
     assert_eq!(poll(&mut batch, &socket), Poll::Pending);
     assert_eq!(batch.datagrams().count(), 0);
 }
+
+#[test]
+fn datagrams_are_passed_one_by_one_in_order() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    socket.arrived.lock().unwrap().extend([(vec![1, 2, 3], 2), (vec![], 0), (vec![4], 1)]);
+    let mut batch = ReceiveBatch::new(4);
+    assert!(batch.front().is_none());
+    assert!(poll(&mut batch, &socket).is_ready());
+    let mut passed = Vec::new();
+    while let Some((datagram, _)) = batch.front() {
+        passed.push(datagram.to_vec());
+        batch.pass();
+    }
+    assert_eq!(passed, [vec![1, 2], vec![3], vec![], vec![4]]);
+}

@@ -177,6 +177,7 @@ impl Server {
             cached: None,
             front: Vec::new(),
             unproven: true,
+            opened_as: Some(hello.stream_id),
             shard: Self::shard(arrival.from.ip()),
         })
     }
@@ -320,6 +321,7 @@ impl Server {
             cached: located.cached,
             front: located.front,
             unproven,
+            opened_as: None,
             shard: Self::shard(arrival.from.ip()),
         })
     }

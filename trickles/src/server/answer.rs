@@ -55,8 +55,10 @@ pub(super) struct Answer<'a> {
     pub(super) used: usize,
     /// Packets queued so far.
     pub(super) emitted: usize,
-    /// There is nothing more to send, or no more may be sent.
+    /// There is nothing more to send for this run, or no more may be sent.
     pub(super) stopped: bool,
+    /// No more may be sent.
+    pub(super) cut: bool,
     /// The application had less than was wanted.
     pub(super) dry: bool,
     /// Packets filled but not queued.
@@ -80,6 +82,7 @@ impl Answer<'_> {
         let reserve = if sealed || cut { CONTINUATION_FRAME } else { 0 };
         let needed = TRAIN_HEADER + self.front.len() + CONTINUATION_FRAME + DATA_OVERHEAD;
         if limit <= needed || self.emitted + self.packets.len() >= MAX_EMIT {
+            self.cut = true;
             return Ok(false);
         }
         let start = self.outbox.bytes.len();
@@ -104,6 +107,7 @@ impl Answer<'_> {
             self.outbox.bytes.truncate(start);
             return failed.map_or(Ok(false), Err);
         }
+        self.cut |= cut;
         self.stopped |= cut || exhausted;
         self.outbox.bytes.resize(start + self.packet_size, 0);
         // It is padded if another follows, and carries the continuation if none does.

@@ -96,6 +96,8 @@ impl Server {
                 _ => current,
             };
             self.fill_run(minisocket, &continuation.epoch, run, wants, answer)?;
+            // Output that is yet to appear for one run does not keep another from what there is.
+            answer.stopped &= answer.cut;
             self.mark_run(minisocket, run, now, answer);
             if let Some(first) = answer.packets.first() {
                 // What lies above a position of the presented train had to prove that train first, except in a

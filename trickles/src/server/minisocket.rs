@@ -31,7 +31,7 @@ pub struct Event<'a> {
 }
 
 /// What an event asks of the application.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Demand {
     /// What follows: the stream opens or brings input ([`Application::input`]).
     Next,
@@ -208,6 +208,8 @@ pub struct Minisocket<'a> {
     pub(super) front: Vec<u8>,
     /// Whether the reply is bounded by 3 times the request: the client has not shown it receives there.
     pub(super) unproven: bool,
+    /// While the stream opens, the name its client gave it.
+    pub(super) opened_as: Option<u64>,
     pub(super) shard: u64,
 }
 
@@ -301,6 +303,7 @@ impl<'a> Minisocket<'a> {
             cached: self.cached,
             front: self.front,
             unproven: self.unproven,
+            opened_as: self.opened_as,
             shard: self.shard,
         }
     }

@@ -12,6 +12,7 @@ mod input;
 mod minisocket;
 mod outbox;
 mod positions;
+mod repetition;
 mod respond;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ pub use minisocket::{
     Application, Demand, Event, Minisocket, Next, Output, Received, Reply, Reset, Unanswered, Wanted,
 };
 pub use outbox::{Batch, Outbox};
+pub use repetition::RequestId;
 
 use crate::key_ring::{KeyRing, Seal};
 use crate::replay::ReplayFilter;

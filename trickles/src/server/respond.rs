@@ -60,6 +60,7 @@ impl Server {
             used: 0,
             emitted: 0,
             stopped: false,
+            cut: false,
             dry: false,
             packets: Vec::new(),
         };
