@@ -23,4 +23,8 @@ pub use server::Server;
 pub use stream::TricklesStream;
 /// The protocol, with the configuration of both sides and what an application implements.
 pub use trickles;
-pub use trickles_driver::{StreamBuilder, replay_filter};
+#[doc(inline)]
+pub use trickles_driver::{
+    Answer, BROKEN, Event, EventServer, EventStats, Handler, Minisocket, Piece, Prepared, Request, Serve,
+    StreamBuilder, TricklesServer, replay_filter, serve,
+};

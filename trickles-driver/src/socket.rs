@@ -8,14 +8,23 @@ use socket2::SockRef;
 /// Holds what a 10 Gbit/s network delivers in 3 ms, during which the program may be kept from running.
 const BUFFER: usize = 4 << 20;
 
-/// A server's socket: bound to `address`, with the largest buffers up to 4 MiB that the system grants.
+/// A server's socket: bound to the first of `addresses` that can be had, with the largest buffers up to 4 MiB
+/// that the system grants.
 ///
 /// # Errors
-/// Those of the system.
-pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind(address)?;
-    enlarge_buffers(&socket);
-    Ok(socket)
+/// The last address's; [`InvalidInput`](io::ErrorKind::InvalidInput) without any.
+pub fn bind(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<UdpSocket> {
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "there is no address to bind to");
+    for address in addresses {
+        match UdpSocket::bind(address) {
+            Ok(socket) => {
+                enlarge_buffers(&socket);
+                return Ok(socket);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// A client's socket: bound to `local` or else to an address of the system's choice, and connected, so that the

@@ -80,14 +80,7 @@ impl Server {
         ring: KeyRing,
         filter: Arc<dyn ReplayFilter>,
     ) -> io::Result<Self> {
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "there is no address to bind to");
-        for address in tokio::net::lookup_host(address).await? {
-            match bind(address) {
-                Ok(socket) => return Self::from_socket(socket, config, ring, filter),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        Self::from_socket(bind(tokio::net::lookup_host(address).await?)?, config, ring, filter)
     }
 
     /// Serves on a socket that is bound already.
