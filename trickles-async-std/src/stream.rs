@@ -7,6 +7,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_net::AsyncToSocketAddrs;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -106,6 +107,11 @@ impl TricklesStream {
     /// What became of the datagrams received so far.
     pub fn stats(&self) -> Stats {
         self.inner.stats()
+    }
+
+    /// The congestion window, in packets, and the smoothed round-trip time.
+    pub fn congestion(&self) -> (u32, Duration) {
+        self.inner.congestion()
     }
 
     /// Copies what the next read would give into `buffer`: how many bytes, 0 at the end of the stream.

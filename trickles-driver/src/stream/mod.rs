@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use trickles::client::Client;
 use trickles::stats::Stats;
@@ -98,6 +99,11 @@ impl ByteStream {
     /// What became of the datagrams received so far.
     pub fn stats(&self) -> Stats {
         self.shared.lock().client.stats().clone()
+    }
+
+    /// The congestion window, in packets, and the smoothed round-trip time.
+    pub fn congestion(&self) -> (u32, Duration) {
+        self.shared.lock().client.congestion()
     }
 
     /// Waits until the server has answered.

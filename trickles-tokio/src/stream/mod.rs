@@ -9,6 +9,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::ToSocketAddrs;
@@ -123,6 +124,11 @@ impl TricklesStream {
     /// What became of the datagrams received so far.
     pub fn stats(&self) -> Stats {
         self.inner.stats()
+    }
+
+    /// The congestion window, in packets, and the smoothed round-trip time.
+    pub fn congestion(&self) -> (u32, Duration) {
+        self.inner.congestion()
     }
 
     /// Borrows the stream as two halves, one to read and one to write at the same time.

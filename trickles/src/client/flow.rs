@@ -132,7 +132,11 @@ impl Flow {
 
     /// Keeps a train's continuation.
     pub(crate) fn hold(&mut self, sealed: &Sealed, fields: Continuation, now: Timestamp) {
-        let at = self.held.partition_point(|held| held.fields.first < fields.first);
+        let after_all = self.held.back().is_none_or(|last| last.fields.first < fields.first);
+        let at = match after_all {
+            true => self.held.len(),
+            false => self.held.partition_point(|held| held.fields.first < fields.first),
+        };
         if self.held.get(at).is_some_and(|held| held.fields.first == fields.first) {
             return;
         }
@@ -168,6 +172,10 @@ impl Flow {
     }
 
     fn run_index(&self, number: u64) -> Option<usize> {
+        // Answers mostly come in order.
+        if self.runs.front().is_some_and(|first| first.numbers.contains(&number)) {
+            return Some(0);
+        }
         let at = self.runs.partition_point(|run| run.numbers.start <= number).checked_sub(1)?;
         self.runs[at].numbers.contains(&number).then_some(at)
     }
@@ -189,7 +197,11 @@ impl Flow {
             self.open_gap(overtaken, run.first.at + smoothed);
         }
         if run.pending != 0 {
-            let at = self.runs.partition_point(|other| other.numbers.start <= run.numbers.start);
+            let after_all = self.runs.back().is_none_or(|last| last.numbers.start <= run.numbers.start);
+            let at = match after_all {
+                true => self.runs.len(),
+                false => self.runs.partition_point(|other| other.numbers.start <= run.numbers.start),
+            };
             self.runs.insert(at, run);
         }
     }

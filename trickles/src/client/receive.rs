@@ -165,7 +165,8 @@ impl Client {
         if let Some(sample) = sample {
             self.rtt.sample(sample);
             let next = flow.runs.back().map_or(flow.highest, |run| run.numbers.end);
-            if flow.in_slow_start() && self.slow_start.sample(train.number, next, flow.in_flight(), sample) {
+            let in_flight = || flow.in_flight();
+            if flow.in_slow_start() && self.slow_start.sample(train.number, next, in_flight, sample) {
                 flow.exit_slow_start(self.rtt.declared());
             }
         }
@@ -228,7 +229,7 @@ impl Client {
                 positions: base..base,
                 pending: mask(numbers.end - numbers.start),
                 numbers,
-                wants: sent.wants,
+                wants: sent.wants.into_iter().collect(),
                 user_continuation: sent.user_continuation,
                 packet_size: self.config.packet_size,
                 input: carried,

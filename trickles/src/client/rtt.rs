@@ -106,7 +106,13 @@ impl SlowStart {
 
     /// Takes the sample of a train that begins at `number`, while `in_flight` packets are out and numbers up
     /// to `next` have been claimed. Returns whether slow start is over.
-    pub(crate) fn sample(&mut self, number: u64, next: u64, in_flight: u64, sample: Duration) -> bool {
+    pub(crate) fn sample(
+        &mut self,
+        number: u64,
+        next: u64,
+        in_flight: impl Fn() -> u64,
+        sample: Duration,
+    ) -> bool {
         if number >= self.round_end {
             self.round_end = next;
             self.last_min = self.round_min.take();
@@ -124,7 +130,7 @@ impl SlowStart {
         let Some(last) = self.last_min.filter(|_| self.samples >= SAMPLES) else { return false };
         match self.conservative {
             None if min >= last + (last / 8).clamp(MIN_THRESHOLD, MAX_THRESHOLD) => {
-                let limit = (in_flight + 1) * GROWTH_DIVISOR;
+                let limit = (in_flight() + 1) * GROWTH_DIVISOR;
                 self.conservative = Some(Conservative { baseline: min, rounds: 0, limit });
             }
             Some(state) if min < state.baseline => self.conservative = None,

@@ -3,10 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
-
 use crate::time::Timestamp;
-use crate::wire::{Cursor, MAX_WANTS, room};
+use crate::wire::{Cursor, room};
 
 /// When and under which echo value a run was claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +22,7 @@ pub(crate) struct Run {
     pub(crate) numbers: Range<u64>,
     /// One bit for each number that has neither arrived nor been declared lost.
     pub(crate) pending: u64,
-    pub(crate) wants: ArrayVec<Range<u64>, MAX_WANTS>,
+    pub(crate) wants: Box<[Range<u64>]>,
     /// The user continuation the wants refer to.
     pub(crate) user_continuation: Arc<[u8]>,
     pub(crate) packet_size: u16,

@@ -12,8 +12,8 @@ use super::upload::{Chunk, InputRequest, Upload};
 use super::{Client, Opening, OpeningKind, OpeningSent};
 use crate::epoch::{INITIAL_WINDOW, RESTART_WINDOW};
 use crate::wire::{
-    self, Claim, ClaimKind, DATA_OVERHEAD, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_WANTS, MIN_CLAIM,
-    Request, Runs, room,
+    self, Claim, ClaimKind, DATA_OVERHEAD, HELLO_OVERHEAD, Hello, Input, MAX_WANTS, MIN_CLAIM, Request, Runs,
+    room,
 };
 
 /// The wants of the runs of one claim under construction.
@@ -214,7 +214,7 @@ impl Client {
         let ends = input.is_some_and(|chunk| !chunk.more);
         let Some(mut wants) = Wants::new(self, input.is_some(), ends) else { return false };
         let user_continuation = wants.user_continuation.clone();
-        let mut fresh = ArrayVec::<Run, MAX_RUNS>::new();
+        let mut fresh = Vec::with_capacity(selected.len());
         let echo = wants.client.echo.fresh();
         let sent = Sent { echo, at: wants.client.now };
         // The last run is the claim's evidence: it is there even if there is nothing to ask for under it.
@@ -232,7 +232,7 @@ impl Client {
                 positions: positions.clone(),
                 numbers: owned,
                 pending: mask(count),
-                wants: ranges,
+                wants: ranges.iter().cloned().collect(),
                 user_continuation: user_continuation.clone(),
                 packet_size: wants.client.config.packet_size,
                 input: with_input.then_some(echo),

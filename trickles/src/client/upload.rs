@@ -147,6 +147,11 @@ impl Upload {
     fn index(&self, echo: u64) -> Option<usize> {
         let first = self.requests.front()?.echo;
         let order = |echo: u64| echo.wrapping_sub(first);
+        // While nothing but input is sent the distance is the index.
+        let guess = usize::try_from(order(echo)).ok()?;
+        if self.requests.get(guess).is_some_and(|request| request.echo == echo) {
+            return Some(guess);
+        }
         self.requests.binary_search_by_key(&order(echo), |request| order(request.echo)).ok()
     }
 

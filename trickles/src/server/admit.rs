@@ -103,7 +103,7 @@ impl Server {
         }
         match envelope.open() {
             Some(Request::Claim(claim)) => {
-                self.admit_claim(&claim, continuation, arrival).map(Received::Event).map(Some)
+                self.admit_claim(claim, continuation, arrival).map(Received::Event).map(Some)
             }
             Some(Request::Reset { code, .. }) => {
                 Ok(Some(Received::Reset { stream: continuation.stream, code }))
@@ -258,7 +258,7 @@ impl Server {
 
     fn admit_claim<'a>(
         &mut self,
-        claim: &Claim<'a>,
+        claim: Claim<'a>,
         mut continuation: Continuation,
         arrival: Arrival,
     ) -> Result<Minisocket<'a>, Refusal> {
@@ -266,14 +266,14 @@ impl Server {
         self.declare_exit(&mut continuation.epoch, claim.exit, skewed_age)?;
         let plan = match claim.kind {
             ClaimKind::Continue { proven, proof } => {
-                check_continue(claim, &continuation, proven)?;
+                check_continue(&claim, &continuation, proven)?;
                 self.check_proof(&continuation, proven, proof)?;
                 Plan::Grant { lost: None }
             }
             ClaimKind::Recover { lost, rtt, proof } => {
                 check_rtt(rtt, skewed_age)?;
                 let next = continuation.epoch.recover(lost, rtt).ok_or(Discard::Field)?;
-                check_recover(claim, &continuation, lost, &next)?;
+                check_recover(&claim, &continuation, lost, &next)?;
                 self.check_proof(&continuation, lost, proof)?;
                 let Continuation { birth_key, flow, tag, .. } = continuation;
                 let tag = self.epoch_tag(birth_key, flow, tag, &next, Timestamp::ZERO);
@@ -288,7 +288,7 @@ impl Server {
                 }
                 let acked = continuation.earned.saturating_sub(continuation.epoch.base);
                 let epoch = continuation.epoch.restart(acked, declared, arrival.now).ok_or(Discard::Field)?;
-                self.opening(claim, epoch, arrival.now)?
+                self.opening(&claim, epoch, arrival.now)?
             }
             ClaimKind::Resume { rtt } => {
                 let declared = check_declared(rtt, skewed_age)?;
@@ -297,13 +297,13 @@ impl Server {
                     .epoch
                     .resume(acked, INITIAL_WINDOW, declared, arrival.now)
                     .ok_or(Discard::Field)?;
-                self.opening(claim, epoch, arrival.now)?
+                self.opening(&claim, epoch, arrival.now)?
             }
         };
         if half_exceeds(continuation.epoch.rtt(), skewed_age) {
             return Err(Discard::Rtt.into());
         }
-        let presented = self.open_user_continuation(claim, &continuation, arrival.now)?;
+        let presented = self.open_user_continuation(&claim, &continuation, arrival.now)?;
         let located = self.locate(claim.input, &presented, arrival.now);
         let unproven = continuation.port != arrival.from.port();
         Ok(Minisocket {
@@ -316,7 +316,7 @@ impl Server {
             packet_size: self.packet_size(claim.packet_size),
             continuation,
             plan,
-            runs: claim.runs.clone(),
+            runs: claim.runs,
             presented: Some(presented),
             cached: located.cached,
             front: located.front,
