@@ -23,7 +23,8 @@ use crate::runtime::GlobalRuntime;
 /// - [`close`](AsyncWrite::poll_close) ends what is written, as `shutdown` with `Shutdown::Write` does for TCP,
 ///   and resolves once the server has consumed all of it; what the server sends can be read before and after
 ///   that.
-/// - Dropping the stream, and all its clones, forgets it. What was written and not consumed by then may be lost.
+/// - Dropping the stream, and all its clones, ends what is written. For a minute at the most the stream goes on in
+///   the background until the server has consumed all of it.
 ///
 /// [`flush`](AsyncWrite::poll_flush) does nothing: what is written is on its way.
 ///

@@ -37,8 +37,8 @@ use crate::{seed, socket};
 /// writing and for shutting down, the one that polled last. The `async` ones remember every task that awaits
 /// them. Polling again is never wrong, and a call that is not ready has had no effect.
 ///
-/// Dropping it closes the stream the way this protocol does, by forgetting it: what was written and not yet
-/// consumed by the server may be lost. Wait for [`poll_shutdown`](Self::poll_shutdown) first.
+/// Dropping it ends what is written. The background task goes on until the server has consumed that, for a
+/// minute at the most. Wait for [`poll_shutdown`](Self::poll_shutdown) first to know that it has.
 pub struct ByteStream {
     shared: Arc<Shared>,
 }

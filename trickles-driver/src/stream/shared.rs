@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use quinn_udp::Transmit;
 use trickles::client::Client;
@@ -16,6 +17,8 @@ use crate::runtime::AsyncUdpSocket;
 
 /// Most datagrams sent before the other side gets the mutex.
 const MAX_TRANSMITS: usize = 64;
+/// How long a stream that nobody holds any more goes on for the server to consume what was written.
+const LINGER: Duration = Duration::from_secs(60);
 /// Most bytes of one system call.
 const MAX_BATCH: usize = 60_000;
 
@@ -32,8 +35,8 @@ pub(super) struct State {
     pub(super) armed: Timestamp,
     /// Wakes the task.
     pub(super) driver: Option<Waker>,
-    /// Whether nobody holds the stream any more.
-    pub(super) closed: bool,
+    /// Until when the task goes on though nobody holds the stream any more.
+    pub(super) closed: Option<Timestamp>,
     /// Why the task has ended before that.
     pub(super) stopped: Option<ErrorKind>,
     batch: DatagramBatch,
@@ -86,7 +89,7 @@ impl Shared {
             client: client(clock.now()),
             armed: Timestamp::NEVER,
             driver: None,
-            closed: false,
+            closed: None,
             stopped: None,
             batch: DatagramBatch::default(),
             datagram: Vec::new(),
@@ -181,10 +184,13 @@ impl Shared {
         self.socket.try_send(&Transmit { destination, ecn: None, contents, segment_size, src_ip: None })
     }
 
-    /// Ends the task.
+    /// Ends the task, once the server has consumed what was written.
     pub(super) fn close(&self) {
         let mut state = self.lock();
-        state.closed = true;
+        if !state.client.is_flushed() {
+            state.client.shutdown();
+        }
+        state.closed = Some(self.clock.now() + LINGER);
         let driver = state.driver.take();
         drop(state);
         if let Some(driver) = driver {
@@ -197,6 +203,15 @@ impl State {
     /// Whether datagrams wait for the socket to become writable.
     pub(super) fn is_blocked(&self) -> bool {
         !self.batch.bytes.is_empty()
+    }
+
+    /// When the task is to end: not later than that, and at once if there is nothing more to be delivered.
+    pub(super) fn ends_at(&mut self) -> Option<Timestamp> {
+        let closed = self.closed?;
+        // Nobody reads: what arrives must not keep what was written from being consumed.
+        while let Ok(Some(1..)) = self.client.read(&mut [0; 4096]) {}
+        let over = !self.client.is_connected() || self.client.is_flushed() || self.client.failure().is_some();
+        Some(if over { Timestamp::ZERO } else { closed })
     }
 
     /// Has `waiter` woken once `interest` is met.

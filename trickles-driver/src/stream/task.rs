@@ -45,7 +45,7 @@ impl Task {
         let received = receive.poll(&*shared.socket, cx);
         let now = shared.clock.now();
         let mut state = shared.lock();
-        if state.closed {
+        if state.ends_at().is_some_and(|at| at <= now) {
             return ControlFlow::Break(Poll::Ready(()));
         }
         register(&mut state.driver, cx);
@@ -78,12 +78,18 @@ impl Task {
 
         let blocked = state.is_blocked() && shared.socket.poll_writable(cx).is_pending();
         let backlog = !blocked && !shared.transmit(&mut state, now);
-        let deadline = state.client.poll_timeout();
+        let ends_at = state.ends_at();
+        let deadline = state.client.poll_timeout().into_iter().chain(ends_at).min();
         let expired = arm(timer.as_mut(), &mut state.armed, deadline, &shared.clock, cx);
         let wakers = state.wakers();
         drop(state);
         wake(wakers);
-        if news || backlog || expired { ControlFlow::Continue(()) } else { ControlFlow::Break(Poll::Pending) }
+        let over = ends_at.is_some_and(|at| at <= now);
+        if news || backlog || expired || over {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(Poll::Pending)
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{expect_all, expect_bytes, list};
 
 list!(P: Platform;
     closing_waits_until_the_server_has_all,
+    what_was_written_arrives_though_the_stream_is_dropped,
     nothing_is_left_of_a_stream_dropped_amid_its_transfer,
 );
 
@@ -32,6 +33,20 @@ async fn closing_waits_until_the_server_has_all<P: Platform>() {
     let _server = Running::<P>::start_with(address, ServerConfig::default(), ring()).await;
     stream.close().await.unwrap();
     expect_all(&mut stream, &Checksum::of(&content)).await;
+}
+
+async fn what_was_written_arrives_though_the_stream_is_dropped<P: Platform>() {
+    let server = Running::<P>::start().await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"SUM\n").await.unwrap();
+    stream.write_all(&vec![7; 200_000]).await.unwrap();
+    let address = P::local_addr(&stream).unwrap();
+    drop(stream);
+    while UdpSocket::bind(address).is_err() {
+        yield_now().await;
+    }
+    // No request holds more than 1200 bytes.
+    assert!(P::server_stats(&server.stop().await).events > 200_000 / 1200);
 }
 
 async fn nothing_is_left_of_a_stream_dropped_amid_its_transfer<P: Platform>() {

@@ -30,7 +30,8 @@ const MAX_READ: usize = 64 << 10;
 /// replaced by a replica. It differs in what closing means:
 /// - [`shutdown`](AsyncWrite::poll_shutdown) resolves once the server has consumed all that was
 ///   written; what the server sends can be read before and after that.
-/// - Dropping the stream forgets it. What was written and not consumed by then may be lost.
+/// - Dropping the stream ends what is written. As long as the runtime lives, and for a minute at the most, the
+///   stream goes on in the background until the server has consumed all of it.
 ///
 /// [`flush`](AsyncWrite::poll_flush) does nothing: what is written is on its way.
 ///
