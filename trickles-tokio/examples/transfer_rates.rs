@@ -1,7 +1,7 @@
 //! How fast uploads are, beside downloads.
 //!
-//! `cargo run --release -p trickles-tokio --example transfer_rates [MEBIBYTES [ROUNDS]]` moves so many bytes
-//! over loopback, from client to server and from server to client in turns, and prints the medians. The server
+//! `cargo run --release -p trickles-tokio --example transfer_rates [MEBIBYTES [ROUNDS [PACKET_SIZE]]]` moves so many
+//! bytes over loopback, from client to server and from server to client in turns, and prints the medians. The server
 //! has a thread of its own; it keeps what is uploaded in any order in memory, and takes in what is uploaded in
 //! order as a checksum.
 
@@ -73,9 +73,15 @@ impl Output for Transfers {
 }
 
 /// Mbit/s of one transfer.
-async fn transfer(server: SocketAddr, mode: char, length: u64) -> Result<f64, Box<dyn Error>> {
+async fn transfer(
+    server: SocketAddr,
+    mode: char,
+    length: u64,
+    packet_size: u16,
+) -> Result<f64, Box<dyn Error>> {
     let early = format!("{mode} {length}\n");
-    let mut stream = TricklesStream::builder().early_data(early).connect(server).await?;
+    let mut stream =
+        TricklesStream::builder().packet_size(packet_size).early_data(early).connect(server).await?;
     let started = tokio::time::Instant::now();
     let mut buffer = vec![7; PIECE];
     if mode != 'd' {
@@ -104,6 +110,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<u64> = std::env::args().skip(1).map(|text| text.parse()).collect::<Result<_, _>>()?;
     let length = arguments.first().unwrap_or(&256) << 20;
     let rounds = *arguments.get(1).unwrap_or(&7);
+    let packet_size = u16::try_from(*arguments.get(2).unwrap_or(&1200))?;
     let (tell, told) = oneshot::channel();
     thread::spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -121,12 +128,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut rates = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..rounds {
             for (mode, rates) in ['d', 'a', 'o'].into_iter().zip(&mut rates) {
-                rates.push(transfer(server, mode, length).await?);
+                rates.push(transfer(server, mode, length, packet_size).await?);
             }
         }
         let medians = rates.each_mut().map(|rates| median(rates));
         let names = ["download", "upload in any order", "upload in order"];
-        println!("{} MiB over loopback, packets of 1200 bytes, medians of {rounds} rounds", length >> 20);
+        let mebibytes = length >> 20;
+        println!("{mebibytes} MiB over loopback, packets of {packet_size} bytes, medians of {rounds} rounds");
         for (name, rate) in names.into_iter().zip(medians) {
             println!("{name:<20} {rate:7.0} Mbit/s  {:5.2} of a download", rate / medians[0]);
         }
