@@ -1,8 +1,15 @@
-//! The clock by which durations are measured.
+//! The clocks of this machine.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+/// By this durations are measured.
 #[expect(clippy::disallowed_methods, reason = "what is measured here is what a user waits for")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// By this the age of files is told.
+#[expect(clippy::disallowed_methods, reason = "files have the time of this clock")]
+pub(crate) fn wall() -> SystemTime {
+    SystemTime::now()
 }

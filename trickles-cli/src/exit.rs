@@ -15,7 +15,7 @@ Exit codes:
   0  success
   1  any other error, such as one of the file system
   2  wrong usage
-  3  the server has no such file, or answers with another HTTP error
+  3  the server has no such file, does not take one, or answers with another HTTP error
   4  there is no such host, nobody listens there, or nobody offers this service
   5  timed out
   6  the server does not know the stream's key: it has lost or changed its key ring

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use trickles::server::{Application, Event, Next, Output, Reset, Unanswered};
 
-use crate::site::{self, OutputError, Site};
+use crate::site::{self, Later, OutputError, Site, StoreError};
 
 /// A stream is reset with this code when the file changed during the response.
 pub const CHANGED: u32 = 1;
@@ -14,17 +14,34 @@ pub const INVALID: u32 = 2;
 /// A stream is reset with this code when the file could not be read.
 pub const READ: u32 = 3;
 
+/// A stream is reset with this code when a chunk of an upload could not be stored.
+pub const WRITE: u32 = 4;
+
 /// Serves a [`Site`] to streams.
 #[derive(Debug)]
 pub struct FileService(pub Site);
 
 impl Application for FileService {
     fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
-        let (input, fin) = event.input.map_or((&[][..], false), |input| (input.bytes, input.fin));
+        let (offset, bytes, fin) =
+            event.input.map_or((0, &[][..], false), |input| (input.offset, input.bytes, input.fin));
         let now = UNIX_EPOCH + Duration::from_micros(event.now.as_micros());
-        let next = self.0.input(event.state, input, fin, event.output.end, now);
-        let site::Next { state, output, finished, consumed } = next;
-        Ok(Next { state, output, finished, consumed, ..Next::default() })
+        let Event { stream, state, .. } = *event;
+        let input = site::Input { stream, state, offset, bytes, fin, produced: event.output.end, now };
+        let next = self.0.input(input).map_err(|Later(delay)| Unanswered::Later(delay))?;
+        let site::Next { state, output, finished, consumed, any_order } = next;
+        Ok(Next { state, output, finished, consumed, any_order })
+    }
+
+    fn store(&mut self, event: &Event<'_>) -> Result<usize, Unanswered> {
+        let (Some(state), Some(input)) = (event.state, event.input) else { return Ok(0) };
+        self.0.store(event.stream, state, input.offset, input.bytes).map_err(|error| match error {
+            StoreError::Invalid => Unanswered::Reset(INVALID),
+            StoreError::Write(error) => {
+                tracing::warn!(%error, "cannot store");
+                Unanswered::Reset(WRITE)
+            }
+        })
     }
 }
 

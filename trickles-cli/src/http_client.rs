@@ -1,13 +1,14 @@
-//! As much of an HTTP/1.1 client as one `GET` needs.
+//! As much of an HTTP/1.1 client as one `GET` or one `PUT` needs.
 
 use std::io::{Cursor, ErrorKind};
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, Chain};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Chain};
 use trickles::client::ClientConfig;
 use trickles_tokio::TricklesStream;
 
 use crate::connect::{MAX_EARLY_INPUT, connect};
+use crate::digest_field::{self, Digest};
 use crate::url::Url;
 
 /// The longest response head.
@@ -73,11 +74,76 @@ pub(crate) async fn get(url: &Url, resume: Option<&Resume>, config: ClientConfig
             Ok(Answer::Rest(head, Cursor::new(rest).chain(stream)))
         }
         (416, Some(_)) => Ok(Answer::NoRange),
-        (status, _) => {
-            let hint = head.location.map(|to| format!(" (it points to {to})")).unwrap_or_default();
-            Err(StatusError { status, reason: head.reason, hint }.into())
-        }
+        _ => Err(head.into_error().into()),
     }
+}
+
+/// What is uploaded.
+pub(crate) struct Content<R> {
+    pub(crate) reader: R,
+    /// In bytes.
+    pub(crate) length: u64,
+    pub(crate) digest: Digest,
+}
+
+/// Stores `content` at `url`; returns whether there was no file before. `progress` is told how many bytes
+/// have been written each time.
+pub(crate) async fn put(
+    url: &Url,
+    content: Content<impl AsyncRead + Unpin>,
+    config: ClientConfig,
+    progress: impl Fn(u64),
+) -> Result<bool> {
+    let request = put_request(url, content.length, &content.digest);
+    let stream = send(url, &request, config).await?;
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let answer = read_head(&mut reader);
+    tokio::pin!(answer);
+    let (head, _) = tokio::select! {
+        // A server may refuse before it has seen everything.
+        answer = &mut answer => answer?,
+        written = write_content(content, &mut writer, progress) => {
+            written?;
+            answer.await?
+        }
+    };
+    match head.status {
+        201 => Ok(true),
+        200 | 204 => Ok(false),
+        _ => Err(head.into_error().into()),
+    }
+}
+
+fn put_request(url: &Url, length: u64, digest: &Digest) -> String {
+    let Url { target, .. } = url;
+    let (authority, version) = (url.authority(), env!("CARGO_PKG_VERSION"));
+    let digest = digest_field::format(digest);
+    format!(
+        "PUT {target} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: trickles/{version}\r\n\
+         Connection: close\r\nContent-Length: {length}\r\nRepr-Digest: {digest}\r\n\r\n"
+    )
+}
+
+async fn write_content(
+    content: Content<impl AsyncRead + Unpin>,
+    writer: &mut (impl AsyncWrite + Unpin),
+    progress: impl Fn(u64),
+) -> Result<()> {
+    let mut reader = content.reader.take(content.length);
+    let mut buffer = vec![0; 64 << 10];
+    let mut left = content.length;
+    while left > 0 {
+        let count = reader.read(&mut buffer).await.context("cannot read the file")?;
+        ensure!(count > 0, "the file became shorter while it was being uploaded");
+        match writer.write_all(&buffer[..count]).await {
+            // The server has seen enough: its response says why.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            result => result?,
+        }
+        left -= count as u64;
+        progress(count as u64);
+    }
+    Ok(())
 }
 
 fn request(url: &Url, resume: Option<&Resume>) -> String {
@@ -138,6 +204,11 @@ impl Head {
             head.header(header.name, value)?;
         }
         Ok(Some((head, length)))
+    }
+
+    fn into_error(self) -> StatusError {
+        let hint = self.location.map(|to| format!(" (it points to {to})")).unwrap_or_default();
+        StatusError { status: self.status, reason: self.reason, hint }
     }
 
     fn header(&mut self, name: &str, value: &str) -> Result<()> {
@@ -202,6 +273,25 @@ mod tests {
         assert!(text.starts_with("GET /a HTTP/1.1\r\nHost: h:1\r\n"), "{text}");
         assert!(text.ends_with("Range: bytes=7-\r\nIf-Range: \"x\"\r\n\r\n"), "{text}");
         assert!(!request(&url(), None).contains("Range"));
+    }
+
+    #[test]
+    fn an_upload_says_what_it_is() {
+        let text = put_request(&url(), 5, &[0; 32]);
+        assert!(text.starts_with("PUT /a HTTP/1.1\r\nHost: h:1\r\n"), "{text}");
+        let end = format!("Content-Length: 5\r\nRepr-Digest: sha-256=:{}=:\r\n\r\n", "A".repeat(43));
+        assert!(text.ends_with(&end), "{text}");
+    }
+
+    #[tokio::test]
+    async fn no_more_is_uploaded_than_was_announced() {
+        for (length, whole) in [(3, true), (5, true), (7, false)] {
+            let content = Content { reader: &b"01234"[..], length, digest: [0; 32] };
+            let mut written = Vec::new();
+            assert_eq!(write_content(content, &mut written, |_| {}).await.is_ok(), whole);
+            assert_eq!(written, b"01234"[..written.len()]);
+            assert!(!whole || written.len() as u64 == length);
+        }
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ mod clock;
 mod commands;
 mod connect;
 mod destination;
+mod digest_field;
 mod exit;
 pub mod file_service;
 mod http_client;
@@ -13,6 +14,7 @@ mod progress;
 mod proxy;
 mod server_process;
 pub mod site;
+mod size;
 mod url;
 
 use std::io;

@@ -1,4 +1,4 @@
-//! How much of a download is there, and how fast it was.
+//! How much of a transfer is done, and how fast it was.
 
 use std::fmt;
 use std::time::Duration;

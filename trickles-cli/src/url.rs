@@ -24,6 +24,9 @@ const ENCODED: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
+/// What else has to be encoded in a name.
+const SEGMENT: &AsciiSet = &ENCODED.add(b'%').add(b'/').add(b'?').add(b'#');
+
 /// Why something is not the address of a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UrlError {
@@ -57,6 +60,14 @@ impl Url {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+
+    /// The file `name` in the directory that this is, or what this is if it is no directory.
+    pub(crate) fn or_in_directory(mut self, name: &str) -> Self {
+        if self.target.ends_with('/') && !self.target.contains('?') {
+            self.target.extend(utf8_percent_encode(name, SEGMENT));
+        }
+        self
     }
 
     /// The name of the file, if that is safe to use for a file in the current directory.
@@ -171,6 +182,17 @@ mod tests {
             let url: Url = text.parse().unwrap();
             assert_eq!(url.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_directory_takes_the_name_of_a_file() {
+        let target = |target: &str| {
+            format!("trickles://h{target}").parse::<Url>().unwrap().or_in_directory("a b%/?#ü").target
+        };
+        assert_eq!(target("/x/"), "/x/a%20b%25%2F%3F%23%C3%BC");
+        assert_eq!(target(""), "/a%20b%25%2F%3F%23%C3%BC");
+        assert_eq!(target("/x"), "/x");
+        assert_eq!(target("/x/?y/"), "/x/?y/");
     }
 
     #[test]

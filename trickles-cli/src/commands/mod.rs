@@ -4,6 +4,7 @@ mod demo;
 mod get;
 mod keygen;
 mod proxy;
+mod put;
 mod serve;
 
 use anyhow::Result;
@@ -17,6 +18,7 @@ Examples:
   trickles serve ~/files                   serve a directory
   trickles get trickles://HOST/movie.mkv   fetch a file, or continue to
   trickles proxy --to trickles://HOST      let curl or a browser fetch from http://127.0.0.1:8080/
+  trickles put notes.txt trickles://HOST/  store a file on a server that allows it
   trickles keygen keys                     make a key ring for several servers";
 
 /// Files over Trickles, a transport like TCP whose servers keep no state per connection.
@@ -40,6 +42,7 @@ enum Command {
     Serve(serve::Serve),
     Get(get::Get),
     Proxy(proxy::Proxy),
+    Put(put::Put),
     Demo(demo::Demo),
     Keygen(keygen::Keygen),
 }
@@ -50,6 +53,7 @@ impl Arguments {
             Command::Serve(serve) => serve.run().await,
             Command::Get(get) => get.run().await,
             Command::Proxy(proxy) => proxy.run().await,
+            Command::Put(put) => put.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Keygen(keygen) => keygen.run(),
         }

@@ -9,17 +9,24 @@ use clap::Args;
 use trickles::server::ServerConfig;
 use trickles_tokio::Server;
 
+use crate::clock;
 use crate::file_service::FileService;
 use crate::interrupt::Interrupt;
 use crate::key_file;
 use crate::server_process::LISTENING_ON;
 use crate::site::Site;
+use crate::size::parse_size;
+
+/// No file can be longer.
+const MAX_FILE: u64 = i64::MAX.cast_unsigned();
 
 const EXAMPLES: &str = "\
 Examples:
   trickles serve .                               serve the current directory to everybody
   trickles serve ~/files --listen 127.0.0.1:0    to this machine only, on any free port
   trickles serve /srv --listen '[::]:4433'       over IPv6 and, where the system allows it, IPv4
+  trickles serve ~/inbox --writable --max-upload 1G
+                                                 and let everybody store files there
   trickles serve /srv --key-file /etc/trickles/keys
                                                  as one of several servers of this directory
 
@@ -29,7 +36,7 @@ Exit codes: 0 ended by SIGINT, SIGTERM or SIGHUP, 1 error, 2 wrong usage";
 
 /// Serve the files in a directory.
 ///
-/// The server keeps nothing about its clients: kill it and start it again, and running downloads go on.
+/// The server keeps nothing about its clients: kill it and start it again, and running transfers go on.
 /// Nothing outside of the directory can be reached. As with plain HTTP, whoever is on the way can read and
 /// change what is sent.
 #[derive(Debug, Args)]
@@ -41,6 +48,18 @@ pub(crate) struct Serve {
     /// Where to listen; port 0 takes any that is free.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:4433")]
     listen: SocketAddr,
+
+    /// Let everybody store files (HTTP PUT), and replace files by them; directories are not made.
+    ///
+    /// A file appears when it is complete. Until then it is hidden beside its name; what is abandoned is
+    /// removed after a day.
+    #[arg(long)]
+    writable: bool,
+
+    /// The largest file that is stored, in bytes, or with K, M or G behind it in KiB, MiB or GiB; without it,
+    /// whatever there is room for.
+    #[arg(long, value_name = "SIZE", requires = "writable", value_parser = parse_size)]
+    max_upload: Option<u64>,
 
     /// The key ring, made by `trickles keygen`; without it, one of this user's that is made once.
     #[arg(long, value_name = "FILE")]
@@ -54,7 +73,11 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) async fn run(self) -> Result<()> {
         let dir = self.dir.display();
-        let site = Site::open(&self.dir).with_context(|| format!("cannot serve {dir}"))?;
+        let mut site = Site::open(&self.dir).with_context(|| format!("cannot serve {dir}"))?;
+        if self.writable {
+            let limit = self.max_upload.unwrap_or(MAX_FILE);
+            site.allow_uploads(limit, clock::wall()).with_context(|| format!("cannot write to {dir}"))?;
+        }
         let keys = match &self.key_file {
             Some(path) => key_file::load(path)?,
             None => key_file::load_or_create()?,

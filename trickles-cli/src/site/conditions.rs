@@ -9,9 +9,9 @@ use super::files::Identity;
 use super::request::Method;
 use super::response::Answer;
 
-/// How many entity tags of `If-None-Match` fit in a state.
+/// How many entity tags of a condition fit in a state.
 ///
-/// To disregard one costs the transfer of a file that the client has, and never its correctness.
+/// To disregard one costs the transfer of a file that the client has, or refuses an upload; nothing is wrong.
 const MAX_TAGS: usize = 3;
 
 /// What a request asks of the version of the file.
@@ -19,7 +19,7 @@ const MAX_TAGS: usize = 3;
 pub(super) struct Conditions {
     range: Option<ByteRange>,
     if_range: Option<IfRange>,
-    if_none_match: Option<NoneMatch>,
+    if_none_match: Option<Tags>,
     /// In seconds since the Unix epoch, as all dates here.
     if_modified_since: Option<u64>,
 }
@@ -30,7 +30,7 @@ impl Conditions {
         match name {
             "range" => self.range = ByteRange::parse(value),
             "if-range" => self.if_range = Some(IfRange::parse(value)),
-            "if-none-match" => self.if_none_match.get_or_insert_default().add(value),
+            "if-none-match" => self.if_none_match.get_or_insert_default().add(value, true),
             "if-modified-since" => self.if_modified_since = parse_date(value),
             _ => {}
         }
@@ -121,25 +121,31 @@ impl IfRange {
     }
 }
 
-/// The versions that the client has.
+/// The versions that a condition names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct NoneMatch {
+pub(super) struct Tags {
     any: bool,
     tags: Vec<Identity>,
 }
 
-impl NoneMatch {
-    fn add(&mut self, value: &str) {
+impl Tags {
+    /// `weak`: whether a weak tag stands for the same version as the strong one.
+    pub(super) fn add(&mut self, value: &str, weak: bool) {
         self.any |= value == "*";
         // A tag with a comma in it is none of ours, and neither is any piece of it.
         let tags = value.split(',').map(str::trim_ascii);
-        let tags = tags.filter_map(|tag| Identity::from_tag(tag.strip_prefix("W/").unwrap_or(tag)));
+        let tags = tags.map(|tag| tag.strip_prefix("W/").filter(|_| weak).unwrap_or(tag));
         let room = MAX_TAGS.saturating_sub(self.tags.len());
-        self.tags.extend(tags.take(room));
+        self.tags.extend(tags.filter_map(Identity::from_tag).take(room));
     }
 
-    fn matches(&self, identity: Identity) -> bool {
+    pub(super) fn matches(&self, identity: Identity) -> bool {
         self.any || self.tags.contains(&identity)
+    }
+
+    /// Whether every version is meant.
+    pub(super) fn any(&self) -> bool {
+        self.any
     }
 }
 

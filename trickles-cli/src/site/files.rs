@@ -23,11 +23,11 @@ pub(super) struct Identity {
     pub(super) length: u64,
     /// In nanoseconds since the Unix epoch.
     modified: i64,
-    inode: u64,
+    pub(super) inode: u64,
 }
 
 impl Identity {
-    fn of(metadata: &Metadata) -> io::Result<Self> {
+    pub(super) fn of(metadata: &Metadata) -> io::Result<Self> {
         let modified = match metadata.modified()?.into_std().duration_since(UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
             Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |nanos| -nanos),
@@ -83,6 +83,11 @@ pub(super) struct Files {
 impl Files {
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         Ok(Self { root: Dir::open_ambient_dir(root, ambient_authority())?, open: Vec::new() })
+    }
+
+    /// The directory.
+    pub(super) fn root(&self) -> &Dir {
+        &self.root
     }
 
     /// What `path`, relative to the root, names now.

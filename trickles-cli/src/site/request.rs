@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 use super::conditions::{Conditions, number};
+use super::put::Put;
 use super::response::Status;
 
 pub(super) const MAX_LINE: usize = 1000;
@@ -19,6 +20,7 @@ const MAX_PATH: usize = 512;
 pub(super) enum Method {
     Get,
     Head,
+    Put,
     Other,
 }
 
@@ -41,6 +43,7 @@ impl Request {
                 let method = match method {
                     "GET" => Method::Get,
                     "HEAD" => Method::Head,
+                    "PUT" => Method::Put,
                     _ => Method::Other,
                 };
                 // Other methods can have other targets, such as `*`.
@@ -62,25 +65,44 @@ pub(super) struct Head {
     host: bool,
     /// The client wants to end the stream.
     close: bool,
-    /// Content may follow the head.
-    content: bool,
+    /// The length of the content that follows the head.
+    length: Option<u64>,
+    /// The content has a transfer coding.
+    encoded: bool,
+    /// Of `GET` and `HEAD`.
     pub(super) conditions: Conditions,
+    /// Of `PUT`.
+    pub(super) put: Put,
+}
+
+/// How far a head has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// More lines follow.
+    Part,
+    /// Only the empty line at the end has been left: the head is an upload's, and these were to wait.
+    Held,
+    Whole,
 }
 
 impl Head {
-    /// Takes in complete lines up to the end of the head.
+    /// Takes in complete lines up to the end of the head; `hold`: not the last one of an upload.
     ///
-    /// Returns how many bytes that are, and whether the head is complete.
-    pub(super) fn read(&mut self, input: &[u8]) -> Result<(usize, bool), Status> {
+    /// Returns how many bytes that are.
+    pub(super) fn read(&mut self, input: &[u8], hold: bool) -> Result<(usize, Read), Status> {
         let mut consumed = 0;
         loop {
             let rest = &input[consumed..];
             let Some(end) = rest.iter().take(MAX_LINE).position(|&byte| byte == b'\n') else {
-                return if rest.len() < MAX_LINE { Ok((consumed, false)) } else { Err(self.too_long()) };
+                return if rest.len() < MAX_LINE { Ok((consumed, Read::Part)) } else { Err(self.too_long()) };
             };
-            consumed += end + 1;
-            if self.line(&rest[..=end])? {
-                return Ok((consumed, true));
+            let line = &rest[..=end];
+            if hold && is_empty(line) && self.method() == Some(Method::Put) {
+                return Ok((consumed, Read::Held));
+            }
+            consumed += line.len();
+            if self.line(line)? {
+                return Ok((consumed, Read::Whole));
             }
         }
     }
@@ -91,7 +113,7 @@ impl Head {
             Ok(bytes) if usize::from(bytes) <= MAX_HEAD => self.bytes = bytes,
             _ => return Err(self.too_long()),
         }
-        match (&mut self.request, matches!(line, b"\r\n" | b"\n")) {
+        match (&mut self.request, is_empty(line)) {
             // RFC 9112 section 2.2: some clients send an empty line after a request.
             (None, true) => Ok(false),
             (request @ None, false) => {
@@ -123,8 +145,14 @@ impl Head {
                 self.close |=
                     value.split(',').any(|option| option.trim_ascii().eq_ignore_ascii_case("close"));
             }
-            "content-length" => self.content |= number(value).ok_or(Status::BadRequest)? > 0,
-            "transfer-encoding" => self.content = true,
+            "content-length" => {
+                let length = number(value).ok_or(Status::BadRequest)?;
+                if self.length.replace(length).is_some_and(|other| other != length) {
+                    return Err(Status::BadRequest);
+                }
+            }
+            "transfer-encoding" => self.encoded = true,
+            name if self.method() == Some(Method::Put) => self.put.header(name, value)?,
             name => self.conditions.header(name, value),
         }
         Ok(())
@@ -145,18 +173,42 @@ impl Head {
 
     /// Whether what follows this head is no further request.
     pub(super) fn ends_stream(&self) -> bool {
-        self.close || self.content
+        self.close || self.has_content()
     }
 
-    /// The request, if this complete head is one that this service can serve.
+    /// Whether the client wants no more than this answered.
+    pub(super) fn close(&self) -> bool {
+        self.close
+    }
+
+    fn has_content(&self) -> bool {
+        self.encoded || self.length.is_some_and(|length| length > 0)
+    }
+
+    /// The length of the content, which has to be known before it comes.
+    pub(super) fn content_length(&self) -> Result<u64, Status> {
+        match self.length {
+            Some(length) if !self.encoded => Ok(length),
+            // RFC 9112 section 6.1: two lengths that differ are an attack.
+            Some(_) => Err(Status::BadRequest),
+            None => Err(Status::LengthRequired),
+        }
+    }
+
+    /// The request, if this complete head is well-formed. Only an upload has content.
     pub(super) fn check(&self) -> Result<&Request, Status> {
         match &self.request {
             Some(request) if request.current && !self.host => Err(Status::BadRequest),
-            Some(Request { method: Method::Other, .. }) => Err(Status::MethodNotAllowed),
-            Some(request) if !self.content => Ok(request),
+            Some(request) if matches!(request.method, Method::Put | Method::Other) => Ok(request),
+            Some(request) if !self.has_content() => Ok(request),
             _ => Err(Status::BadRequest),
         }
     }
+}
+
+/// Whether this line ends a head.
+fn is_empty(line: &[u8]) -> bool {
+    matches!(line, b"\r\n" | b"\n")
 }
 
 /// The path that `target` names, decoded and relative to the root.

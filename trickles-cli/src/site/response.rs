@@ -21,30 +21,44 @@ const LAST_DATE: u64 = 253_402_300_799;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Status {
     BadRequest,
+    Forbidden,
     NotFound,
-    MethodNotAllowed,
+    Conflict,
+    LengthRequired,
+    PreconditionFailed,
+    ContentTooLarge,
     UriTooLong,
+    ExpectationFailed,
+    Unprocessable,
     HeaderFieldsTooLarge,
     InternalError,
     VersionNotSupported,
+    InsufficientStorage,
 }
 
 impl Status {
     fn line(self) -> &'static str {
         match self {
             Self::BadRequest => "400 Bad Request",
+            Self::Forbidden => "403 Forbidden",
             Self::NotFound => "404 Not Found",
-            Self::MethodNotAllowed => "405 Method Not Allowed",
+            Self::Conflict => "409 Conflict",
+            Self::LengthRequired => "411 Length Required",
+            Self::PreconditionFailed => "412 Precondition Failed",
+            Self::ContentTooLarge => "413 Content Too Large",
             Self::UriTooLong => "414 URI Too Long",
+            Self::ExpectationFailed => "417 Expectation Failed",
+            Self::Unprocessable => "422 Unprocessable Content",
             Self::HeaderFieldsTooLarge => "431 Request Header Fields Too Large",
             Self::InternalError => "500 Internal Server Error",
             Self::VersionNotSupported => "505 HTTP Version Not Supported",
+            Self::InsufficientStorage => "507 Insufficient Storage",
         }
     }
 }
 
 /// What a response says.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Answer {
     /// A file, or a part of it.
     File {
@@ -57,13 +71,32 @@ pub(super) enum Answer {
     Unsatisfiable(u64),
     /// The path of a directory, without a slash at its end.
     Moved(String),
+    /// The file was uploaded; `created`: there was none before.
+    Stored {
+        identity: Identity,
+        created: bool,
+    },
+    /// `uploads`: whether `PUT` is allowed.
+    MethodNotAllowed {
+        uploads: bool,
+    },
     Status(Status),
 }
 
 impl Answer {
     /// Whether it is unknown, or unwise to rely on, where the next request begins.
     pub(super) fn ends_stream(&self) -> bool {
-        matches!(self, Self::Status(status) if !matches!(status, Status::NotFound | Status::MethodNotAllowed))
+        matches!(
+            self,
+            Self::Status(
+                Status::BadRequest
+                    | Status::LengthRequired
+                    | Status::UriTooLong
+                    | Status::HeaderFieldsTooLarge
+                    | Status::InternalError
+                    | Status::VersionNotSupported
+            )
+        )
     }
 
     fn status(&self) -> &'static str {
@@ -73,6 +106,9 @@ impl Answer {
             Self::NotModified(_) => "304 Not Modified",
             Self::Unsatisfiable(_) => "416 Range Not Satisfiable",
             Self::Moved(_) => "301 Moved Permanently",
+            Self::Stored { created: true, .. } => "201 Created",
+            Self::Stored { created: false, .. } => "204 No Content",
+            Self::MethodNotAllowed { .. } => "405 Method Not Allowed",
             Self::Status(status) => status.line(),
         }
     }
@@ -82,7 +118,7 @@ impl Answer {
             Self::File { path, identity, part } => {
                 Body::File { path, identity: *identity, range: part.clone().unwrap_or(0..identity.length) }
             }
-            Self::NotModified(_) => Body::None,
+            Self::NotModified(_) | Self::Stored { created: false, .. } => Body::None,
             _ => Body::Text(format!("{}\n", self.status())),
         }
     }
@@ -216,7 +252,10 @@ impl fmt::Display for Response {
             }
             Answer::Unsatisfiable(length) => write!(f, "Content-Range: bytes */{length}\r\n")?,
             Answer::Moved(path) => write!(f, "Location: /{}/\r\n", utf8_percent_encode(path, ENCODED))?,
-            Answer::Status(Status::MethodNotAllowed) => write!(f, "Allow: GET, HEAD\r\n")?,
+            Answer::Stored { identity, .. } => write!(f, "ETag: \"{identity}\"\r\n")?,
+            Answer::MethodNotAllowed { uploads } => {
+                write!(f, "Allow: GET, HEAD{}\r\n", if *uploads { ", PUT" } else { "" })?;
+            }
             Answer::Status(_) => {}
         }
         if let Answer::File { identity, part: Some(part), .. } = &self.answer {
@@ -228,7 +267,7 @@ impl fmt::Display for Response {
 }
 
 /// Copies as much as fits; returns how much that is.
-fn fill(to: &mut [u8], from: &[u8]) -> usize {
+pub(super) fn fill(to: &mut [u8], from: &[u8]) -> usize {
     let length = to.len().min(from.len());
     to[..length].copy_from_slice(&from[..length]);
     length

@@ -4,6 +4,7 @@ mod conditions;
 mod paths;
 mod properties;
 mod requests;
+mod uploads;
 
 use std::fs;
 use std::ops::Range;
@@ -11,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
-use super::{MAX_STATE, OutputError, Site};
+use super::{Input, MAX_STATE, Next, OutputError, Site};
 
 /// The most input that a call is given.
 const WINDOW: usize = 1100;
@@ -29,6 +30,8 @@ fn modified() -> SystemTime {
 struct Fixture {
     dir: TempDir,
     site: Site,
+    /// How many there have been.
+    streams: u64,
 }
 
 /// A response as the stream carries it.
@@ -95,7 +98,7 @@ impl Fixture {
         fs::write(root.join("empty"), "").unwrap();
         fs::write(root.join("docs/index.html"), "<p>docs").unwrap();
         let site = Site::open(&root).unwrap();
-        Self { dir, site }
+        Self { dir, site, streams: 0 }
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -118,7 +121,7 @@ impl Fixture {
                 let from = exchange.consumed;
                 let given = &input[from..available.min(from + WINDOW)];
                 let last = fin && from + given.len() == input.len();
-                let next = self.site.input(state.as_deref(), given, last, produced, now());
+                let next = self.input(state.as_deref(), given, last, produced);
                 assert!(next.consumed <= given.len());
                 assert!(next.state.len() <= MAX_STATE, "{} bytes of state", next.state.len());
                 assert_eq!(next.output.start, produced);
@@ -142,6 +145,12 @@ impl Fixture {
             }
         }
         exchange
+    }
+
+    /// Presents input that can be answered at once.
+    fn input(&mut self, state: Option<&[u8]>, bytes: &[u8], fin: bool, produced: u64) -> Next {
+        let input = Input { stream: 1, state, offset: 0, bytes, fin, produced, now: now() };
+        self.site.input(input).unwrap()
     }
 
     fn all(&mut self, state: &[u8], range: &Range<u64>) -> Result<Vec<u8>, OutputError> {

@@ -10,7 +10,7 @@ fn help(arguments: &[&str]) -> String {
 
 #[test]
 fn every_command_has_examples_and_exit_codes() {
-    for command in [&[][..], &["serve"], &["get"], &["proxy"], &["demo"], &["keygen"]] {
+    for command in [&[][..], &["serve"], &["get"], &["put"], &["proxy"], &["demo"], &["keygen"]] {
         let text = help(&[command, &["--help"]].concat());
         assert!(text.contains("Examples:\n  trickles "), "{text}");
         assert!(text.contains("Exit codes:"), "{text}");

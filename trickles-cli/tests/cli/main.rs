@@ -8,6 +8,7 @@ mod demo;
 mod get;
 mod help;
 mod keys;
+mod put;
 mod restart;
 mod resume;
 

@@ -118,7 +118,11 @@ impl Client {
             }
         }
         let request = self.upload.find(echo);
-        let in_vain = request.filter(|request| request.range.start == user.input.start && !user.any_order);
+        let in_vain = request.filter(|request| {
+            // What follows a range that was stored was shown to end it: how that goes on is yet to be asked.
+            let ends_range = UserContinuation::peek(&request.presented).is_some_and(|user| user.any_order);
+            request.range.start == user.input.start && !user.any_order && !ends_range
+        });
         let Some(request) = in_vain.filter(|_| !user.input_closed && !user.finished) else { return };
         self.input.shown_in_vain(request.range.end);
         if request.full {

@@ -152,7 +152,9 @@ fn dates_out_of_the_ordinary() {
         assert_eq!(fixture.get_with("/data.txt", &format!("If-None-Match: {tag}|")).status, 304);
     }
     for clock in [UNIX_EPOCH - Duration::from_secs(1), UNIX_EPOCH + Duration::from_secs(1 << 40)] {
-        let next = fixture.site.input(None, b"GET / HTTP/1.0\r\n\r\n", false, 0, clock);
+        let bytes = b"GET / HTTP/1.0\r\n\r\n";
+        let input = Input { stream: 1, state: None, offset: 0, bytes, fin: false, produced: 0, now: clock };
+        let next = fixture.site.input(input).unwrap();
         assert_eq!(Reply::parse(&fixture.all(&next.state, &next.output).unwrap()).status, 404);
     }
 }

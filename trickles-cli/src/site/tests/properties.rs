@@ -40,7 +40,7 @@ fn output_ends_with_the_range() {
 #[test]
 fn output_starts_where_the_preceding_one_ends() {
     let (mut fixture, output) = big();
-    let next = fixture.site.input(None, REQUEST, false, 1 << 40, now());
+    let next = fixture.input(None, REQUEST, false, 1 << 40);
     assert_eq!(next.output.start, 1 << 40);
     assert_eq!(fixture.all(&next.state, &next.output).unwrap(), output.bytes);
     let before = fixture.site.output(&next.state, (1 << 40) - 1, &mut [0]);
@@ -108,13 +108,13 @@ fn more_files_than_are_kept_open() {
 #[test]
 fn states_of_other_origin() {
     let mut fixture = Fixture::new();
-    let head = fixture.site.input(None, b"GET /data.txt HTTP/1.1\r\n", false, 0, now()).state;
+    let head = fixture.input(None, b"GET /data.txt HTTP/1.1\r\n", false, 0).state;
     assert!(matches!(fixture.site.output(&head, 0, &mut [0]), Err(OutputError::Invalid)));
     let mut other = head;
     other[0] = LAYOUT + 1;
     for state in [&other[..], b"", b"rubbish"] {
         assert!(matches!(fixture.site.output(state, 0, &mut [0]), Err(OutputError::Invalid)));
-        let next = fixture.site.input(Some(state), b"x", false, 7, now());
+        let next = fixture.input(Some(state), b"x", false, 7);
         assert_eq!((next.consumed, next.finished), (1, true));
         assert_eq!(Reply::parse(&fixture.all(&next.state, &next.output).unwrap()).status, 500);
     }
@@ -179,7 +179,7 @@ proptest! {
     ) {
         let mut fixture = Fixture::new();
         let state = if layout { [&[LAYOUT], &state[..]].concat() } else { state };
-        let next = fixture.site.input(Some(&state), &input, false, produced, now());
+        let next = fixture.input(Some(&state), &input, false, produced);
         prop_assert!(next.consumed <= input.len());
         // Nothing but a panic is wrong here.
         let _ = fixture.site.output(&state, offset, &mut [0; 10]);
@@ -193,6 +193,6 @@ proptest! {
         let position = position.index(state.len());
         state[position] ^= 1 << bit;
         let _ = fixture.site.output(&state, offset, &mut [0; 1000]);
-        let _ = fixture.site.input(Some(&state), REQUEST, false, 0, now());
+        let _ = fixture.input(Some(&state), REQUEST, false, 0);
     }
 }

@@ -118,9 +118,8 @@ fn longest_state() {
         format!("{tag}, ").repeat(5),
     );
     let mut fixture = Fixture::new();
-    let first = fixture.site.input(None, &head.as_bytes()[..600], false, big, now());
-    let second =
-        fixture.site.input(Some(&first.state), &head.as_bytes()[first.consumed..], false, big, now());
+    let first = fixture.input(None, &head.as_bytes()[..600], false, big);
+    let second = fixture.input(Some(&first.state), &head.as_bytes()[first.consumed..], false, big);
     assert_eq!(first.consumed + second.consumed, head.len());
     assert!((650..=MAX_STATE - 10).contains(&second.state.len()), "{}", second.state.len());
 }
@@ -172,7 +171,7 @@ fn nothing_after_the_end() {
     let exchange = fixture.exchange(input, &[], false);
     assert_eq!((exchange.outputs.len(), exchange.finished), (1, true));
     let output = &exchange.outputs[0];
-    let next = fixture.site.input(Some(&output.state), b"GET", false, output.range.end, now());
+    let next = fixture.input(Some(&output.state), b"GET", false, output.range.end);
     assert_eq!((next.consumed, next.finished, next.output.is_empty()), (3, true, true));
     assert_eq!(next.state, output.state);
 }
@@ -194,6 +193,6 @@ fn end_of_input() {
         assert_eq!(Reply::parse(&exchange.bytes()).status, 400);
     }
     let output = &two.outputs[1];
-    let next = fixture.site.input(Some(&output.state), b"", true, output.range.end, now());
+    let next = fixture.input(Some(&output.state), b"", true, output.range.end);
     assert!(next.finished && next.output.is_empty());
 }
