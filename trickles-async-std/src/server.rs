@@ -1,29 +1,25 @@
 //! The server.
 
-use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use async_net::AsyncToSocketAddrs;
+use futures::Stream;
 use trickles::key_ring::KeyRing;
 use trickles::replay::{FilterConfig, ReplayFilter};
-use trickles::server::{Application, ServerConfig};
-use trickles::stats::Stats;
-use trickles_driver::{EventServer, bind, replay_filter};
+use trickles::server::ServerConfig;
+use trickles_driver::{Event, EventServer, bind, replay_filter};
 
 use crate::runtime::GlobalRuntime;
 
-/// A server on one UDP socket.
+/// A server on one UDP socket: an [`EventServer`], which has its methods.
 ///
-/// Each datagram is answered before the next one is looked at, and nothing is kept of either. So a server can
-/// be stopped at any time, by dropping the future of [`run`](Self::run), and loses no more than the network
-/// might; the streams go on when it runs again, here or on any replica with the same keys.
-///
-/// The application is called between two datagrams: while it computes or blocks, nobody else is answered.
-///
-/// Time is the wall clock as it was when the server was made, advanced by the monotonic clock: it never
-/// steps. After a correction of the wall clock larger than [`ServerConfig::max_skew`] make a new server.
+/// It is a loop around an [`Application`](trickles::server::Application) that answers at once, as below; a
+/// stream of [`Event`]s, answered whenever you like; or what [`serve`](crate::serve) runs a
+/// [`Handler`](crate::Handler) on. See [there](EventServer) for when to use which.
 ///
 /// ```no_run
 /// use std::ops::Range;
@@ -110,53 +106,32 @@ impl Server {
     ) -> io::Result<Self> {
         Ok(Self { inner: EventServer::new(&GlobalRuntime, socket, config, ring, filter)? })
     }
+}
 
-    /// The address it serves on.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
+impl Deref for Server {
+    type Target = EventServer;
+
+    fn deref(&self) -> &EventServer {
+        &self.inner
     }
+}
 
-    /// What became of the datagrams received.
-    pub fn stats(&self) -> &Stats {
-        self.inner.stats()
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut EventServer {
+        &mut self.inner
     }
+}
 
-    /// How many packets could not be sent, the system having refused them.
-    pub fn dropped(&self) -> u64 {
-        self.inner.dropped()
+impl Stream for Server {
+    type Item = io::Result<Event>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Event>>> {
+        Pin::new(&mut self.inner).poll_next(cx)
     }
+}
 
-    /// Replaces the key ring: keys may come and go between runs.
-    pub fn set_key_ring(&mut self, ring: KeyRing) {
-        self.inner.set_key_ring(ring);
-    }
-
-    /// Serves `application` for ever.
-    ///
-    /// Cancel safe: the future may be dropped at any point, to look at [`stats`](Self::stats), say, and `run`
-    /// be called again.
-    ///
-    /// # Errors
-    /// The socket's, once receiving fails again and again.
-    pub async fn run<A: Application>(&mut self, application: &mut A) -> io::Result<()> {
-        self.inner.run(application).await
-    }
-
-    /// Serves `application` until `stop` is ready. Requests that have arrived by then are answered, unless
-    /// more keep coming.
-    ///
-    /// Cancel safe like [`run`](Self::run).
-    ///
-    /// # Errors
-    /// Those of [`run`](Self::run).
-    pub async fn run_until<A: Application>(
-        &mut self,
-        application: &mut A,
-        stop: impl Future<Output = ()>,
-    ) -> io::Result<()> {
-        self.inner.run_until(application, stop).await
+impl From<Server> for EventServer {
+    fn from(server: Server) -> Self {
+        server.inner
     }
 }

@@ -100,7 +100,7 @@ impl<E: Executor> Platform for Trickles<E> {
         server.local_addr()
     }
 
-    fn server_stats(server: &Server) -> &Stats {
+    fn server_stats(server: &Server) -> Stats {
         server.stats()
     }
 

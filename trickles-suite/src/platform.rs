@@ -92,7 +92,7 @@ pub trait Platform: Sized + 'static {
     fn server_addr(server: &Self::Server) -> io::Result<SocketAddr>;
 
     /// `Server::stats`.
-    fn server_stats(server: &Self::Server) -> &Stats;
+    fn server_stats(server: &Self::Server) -> Stats;
 
     /// `Server::dropped`.
     fn dropped(server: &Self::Server) -> u64;
