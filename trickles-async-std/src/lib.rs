@@ -1,9 +1,10 @@
 //! Trickles for futures-io: streams over UDP whose servers keep no state about their clients.
 //!
 //! A client has a [`TricklesStream`], which is read and written like a TCP stream. A [`Server`] answers every
-//! datagram on its own, with the help of an [`Application`](trickles::server::Application) that can produce
-//! any part of its output again: it may be restarted at any time, and replaced by any server that holds the
-//! same keys, while its clients go on.
+//! datagram on its own, with the help of an application that can produce any part of its output again: it may
+//! be restarted at any time, and replaced by any server that holds the same keys, while its clients go on.
+//! The application is an [`Application`](trickles::server::Application), which answers at once, or a
+//! [`Handler`], whose answers are `async`; or it takes [`Event`]s from the server as from any stream.
 //!
 //! # Which runtimes
 //! Sockets and timers are those of async-io, whose reactor has a thread of its own, and the task that drives a
