@@ -13,6 +13,7 @@ use std::thread;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
+use trickles_tokio::trickles::client::ClientConfig;
 use trickles_tokio::trickles::key_ring::KeyRing;
 use trickles_tokio::trickles::server::{Application, Event, Next, Output, Reset, ServerConfig, Unanswered};
 use trickles_tokio::{Server, TricklesStream};
@@ -77,11 +78,11 @@ async fn transfer(
     server: SocketAddr,
     mode: char,
     length: u64,
-    packet_size: u16,
+    packet_size: Option<u16>,
 ) -> Result<f64, Box<dyn Error>> {
     let early = format!("{mode} {length}\n");
-    let mut stream =
-        TricklesStream::builder().packet_size(packet_size).early_data(early).connect(server).await?;
+    let config = ClientConfig { packet_size, early_input: early.into(), ..ClientConfig::default() };
+    let mut stream = TricklesStream::builder().client_config(config).connect(server).await?;
     let started = tokio::time::Instant::now();
     let mut buffer = vec![7; PIECE];
     if mode != 'd' {
@@ -110,7 +111,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<u64> = std::env::args().skip(1).map(|text| text.parse()).collect::<Result<_, _>>()?;
     let length = arguments.first().unwrap_or(&256) << 20;
     let rounds = *arguments.get(1).unwrap_or(&7);
-    let packet_size = u16::try_from(*arguments.get(2).unwrap_or(&1200))?;
+    let packet_size = arguments.get(2).map(|&size| u16::try_from(size)).transpose()?;
     let (tell, told) = oneshot::channel();
     thread::spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -134,7 +135,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let medians = rates.each_mut().map(|rates| median(rates));
         let names = ["download", "upload in any order", "upload in order"];
         let mebibytes = length >> 20;
-        println!("{mebibytes} MiB over loopback, packets of {packet_size} bytes, medians of {rounds} rounds");
+        let size = packet_size.map_or("of the default size".to_owned(), |size| format!("of {size} bytes"));
+        println!("{mebibytes} MiB over loopback, packets {size}, medians of {rounds} rounds");
         for (name, rate) in names.into_iter().zip(medians) {
             println!("{name:<20} {rate:7.0} Mbit/s  {:5.2} of a download", rate / medians[0]);
         }

@@ -22,7 +22,7 @@ fn bdp(mbit: u64) -> usize {
 }
 
 fn config() -> ClientConfig {
-    ClientConfig { packet_size: PACKET_SIZE, receive_buffer: 8 << 20, ..ClientConfig::default() }
+    ClientConfig { packet_size: Some(PACKET_SIZE), receive_buffer: 8 << 20, ..ClientConfig::default() }
 }
 
 fn ample() -> Path {

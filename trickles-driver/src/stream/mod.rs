@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use trickles::client::Client;
 use trickles::stats::Stats;
+use trickles::wire::MAX_PACKET_SIZE;
 
 pub use self::options::{Connect, StreamBuilder, StreamOptions};
 use self::shared::Shared;
@@ -77,7 +78,11 @@ impl ByteStream {
         options.check()?;
         let socket = runtime.wrap_udp_socket(socket::connect(server, options.bind)?)?;
         let seed = seed()?;
-        let config = options.client.clone();
+        let mut config = options.client.clone();
+        if server.ip().is_loopback() {
+            // Every system's loopback interface carries it; of other paths only the first link would be known.
+            config.packet_size.get_or_insert(MAX_PACKET_SIZE);
+        }
         let shared = Arc::new(Shared::new(socket, server, |now| Client::new(config, seed, now)));
         runtime.spawn(Box::pin(Task::new(runtime, shared.clone())));
         Ok(Self { shared })

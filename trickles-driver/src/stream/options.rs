@@ -29,7 +29,11 @@ impl StreamOptions {
     pub(crate) fn check(&self) -> io::Result<()> {
         let problem = if self.client.service.len() > MAX_SERVICE {
             "a service label has at most 255 bytes"
-        } else if !(MIN_PACKET_SIZE..=MAX_PACKET_SIZE).contains(&self.client.packet_size) {
+        } else if self
+            .client
+            .packet_size
+            .is_some_and(|size| !(MIN_PACKET_SIZE..=MAX_PACKET_SIZE).contains(&size))
+        {
             "a packet has from 1000 to 9000 bytes"
         } else {
             return Ok(());
@@ -79,7 +83,7 @@ impl<S> StreamBuilder<S> {
         self
     }
 
-    /// Most written bytes held until the server has consumed them; by default 256 KiB. Beyond it, writing
+    /// Most written bytes held until the server has consumed them; by default 1 MiB. Beyond it, writing
     /// waits.
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.options.client.send_buffer = bytes;
@@ -113,9 +117,10 @@ impl<S> StreamBuilder<S> {
         self
     }
 
-    /// Most bytes of a packet's UDP payload, from 1000 to 9000, in both directions; by default 1200.
+    /// Most bytes of a packet's UDP payload, from 1000 to 9000, in both directions; by default 1200, and 9000 within
+    /// this machine, since every system's loopback interface carries that.
     pub fn packet_size(mut self, bytes: u16) -> Self {
-        self.options.client.packet_size = bytes;
+        self.options.client.packet_size = Some(bytes);
         self
     }
 

@@ -105,8 +105,8 @@ fn slices_are_written_until_there_is_no_room() {
 #[test]
 fn options_out_of_their_bounds_are_refused() {
     let bounds = [
-        ClientConfig { packet_size: 999, ..ClientConfig::default() },
-        ClientConfig { packet_size: 9001, ..ClientConfig::default() },
+        ClientConfig { packet_size: Some(999), ..ClientConfig::default() },
+        ClientConfig { packet_size: Some(9001), ..ClientConfig::default() },
         ClientConfig { service: vec![0; 256], ..ClientConfig::default() },
     ];
     for client in bounds {

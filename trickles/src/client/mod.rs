@@ -33,6 +33,7 @@ use crate::epoch::CurveId;
 use crate::nonce;
 use crate::stats::Stats;
 use crate::time::Timestamp;
+use crate::wire::BASE_PACKET_SIZE;
 use step::Step;
 use upload::Upload;
 
@@ -43,8 +44,8 @@ pub struct ClientConfig {
     pub service: Vec<u8>,
     /// The congestion curve.
     pub curve: CurveId,
-    /// Size of packets, in bytes of UDP payload.
-    pub packet_size: u16,
+    /// Size of packets, in bytes of UDP payload; 1200 if nobody knows of more that the path carries.
+    pub packet_size: Option<u16>,
     /// Most received bytes held for the application, those it has not read included; rounded up to a power of
     /// two. It bounds what is in flight, so it should cover rate times round trip, and not by far exceed what
     /// the socket's own buffer holds.
@@ -65,7 +66,7 @@ impl Default for ClientConfig {
         Self {
             service: Vec::new(),
             curve: CurveId::Cubic,
-            packet_size: 1200,
+            packet_size: None,
             receive_buffer: 2 << 20,
             send_buffer: 1 << 20,
             connect_timeout: Duration::from_secs(10),
@@ -234,6 +235,10 @@ impl Client {
             stats: Stats::default(),
             config,
         }
+    }
+
+    fn packet_size(&self) -> u16 {
+        self.config.packet_size.unwrap_or(BASE_PACKET_SIZE)
     }
 
     /// Takes the network's word that nobody listens at the server's address (an ICMP error). A hint only: it

@@ -224,6 +224,7 @@ impl Client {
         self.slow_start = SlowStart::default();
         let carried = answered.as_ref().filter(|(_, sent)| sent.input).map(|(_, sent)| sent.sent.echo);
         self.upload.restart(carried, self.input.offset());
+        let packet_size = self.packet_size();
         let Some(flow) = &mut self.flow else { return };
         let base = fields.epoch.base;
         let numbers = base..base + u64::from(fields.epoch.growth.window0.min(64));
@@ -235,7 +236,7 @@ impl Client {
                 numbers,
                 wants: sent.wants.into_iter().collect(),
                 user_continuation: sent.user_continuation,
-                packet_size: self.config.packet_size,
+                packet_size,
                 input: carried,
                 first: sent.sent,
                 last: sent.sent,

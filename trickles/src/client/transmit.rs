@@ -65,7 +65,7 @@ impl Client {
 
     /// How many bytes of input a request holds besides `overhead` bytes.
     pub(super) fn input_room(&self, overhead: usize) -> usize {
-        usize::from(self.config.packet_size).saturating_sub(overhead)
+        usize::from(self.packet_size()).saturating_sub(overhead)
     }
 
     fn send_opening(&mut self, out: &mut Vec<u8>) -> bool {
@@ -113,12 +113,12 @@ impl Client {
         let hello = Hello {
             echo,
             curve: self.config.curve,
-            packet_size: self.config.packet_size,
+            packet_size: self.packet_size(),
             stream_id: self.stream_id,
             service,
             input,
         };
-        Request::Hello(hello).emit(usize::from(self.config.packet_size), out);
+        Request::Hello(hello).emit(usize::from(self.packet_size()), out);
         let with_input = fin || !bytes.is_empty();
         if with_input {
             self.note_input(echo, None, &input, Arc::new([]), false);
@@ -234,7 +234,7 @@ impl Client {
                 pending: mask(count),
                 wants: ranges.iter().cloned().collect(),
                 user_continuation: user_continuation.clone(),
-                packet_size: wants.client.config.packet_size,
+                packet_size: wants.client.packet_size(),
                 input: with_input.then_some(echo),
                 first: sent,
                 last: sent,
@@ -289,8 +289,8 @@ impl Client {
         }
         // A small train earns small answers, unless the request is as large as a third of what it asks for.
         let earned = 2 * fields.bytes_per_number() * positions as usize;
-        let asked = claimed as usize * usize::from(self.config.packet_size);
-        let padding = if earned >= asked { 0 } else { asked.div_ceil(3).min(self.config.packet_size.into()) };
+        let asked = claimed as usize * usize::from(self.packet_size());
+        let padding = if earned >= asked { 0 } else { asked.div_ceil(3).min(self.packet_size().into()) };
         self.input_last = input.is_some();
         self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, None, padding, out);
         true
@@ -315,7 +315,7 @@ impl Client {
             continuation: sealed,
             kind,
             exit,
-            packet_size: self.config.packet_size,
+            packet_size: self.packet_size(),
             runs,
             user_continuation,
             input: None,
@@ -353,7 +353,7 @@ impl<'a> Wants<'a> {
     fn fill(&mut self, numbers: u64, sealed_each: bool) -> ArrayVec<Range<u64>, MAX_WANTS> {
         let mut ranges = ArrayVec::<Range<u64>, MAX_WANTS>::new();
         for number in 0..numbers {
-            let mut left = room(self.client.config.packet_size, sealed_each || number + 1 == numbers);
+            let mut left = room(self.client.packet_size(), sealed_each || number + 1 == numbers);
             while left > DATA_OVERHEAD {
                 let Some(want) = self.next((left - DATA_OVERHEAD) as u64) else { return ranges };
                 left -= DATA_OVERHEAD + (want.end - want.start) as usize;
