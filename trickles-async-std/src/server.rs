@@ -18,7 +18,7 @@ use crate::runtime::GlobalRuntime;
 /// A server on one UDP socket: an [`EventServer`], which has its methods.
 ///
 /// It is a loop around an [`Application`](trickles::server::Application) that answers at once, as below; a
-/// stream of [`Event`]s, answered whenever you like; or what [`serve`](crate::serve) runs a
+/// stream of [`Event`]s, answered whenever you like; or what [`serve`](crate::serve()) runs a
 /// [`Handler`](crate::Handler) on. See [there](EventServer) for when to use which.
 ///
 /// ```no_run

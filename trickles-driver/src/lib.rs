@@ -5,7 +5,7 @@
 //! - [`ByteStream`]: a client's stream with `poll_read`, `poll_write` and `poll_shutdown`, driven by one
 //!   background task, and [`StreamBuilder`], which opens it with other options than the default ones;
 //! - [`EventServer`]: a server on a UDP socket, as a loop around an application or as a stream of events;
-//! - [`Handler`] and [`serve`]: an application whose answers are `async`, on top of these events;
+//! - [`Handler`] and [`serve()`]: an application whose answers are `async`, on top of these events;
 //! - [`Runtime`], [`AsyncUdpSocket`] and [`AsyncTimer`]: the traits a runtime implements.
 //!
 //! Applications use a crate for their runtime, such as `trickles-tokio`.

@@ -28,7 +28,7 @@ pub const BROKEN: u32 = u32::MAX;
 /// wait than the server has [slots](crate::EventServer::set_event_slots), the one that asked longest ago is told
 /// to come again and its future is dropped.
 ///
-/// [`serve`] runs it. An application that needs no time at all is better off as an
+/// [`serve()`] runs it. An application that needs no time at all is better off as an
 /// [`Application`](trickles::server::Application), which copies nothing.
 ///
 /// ```

@@ -37,7 +37,7 @@ pub fn serve<H: Handler>(server: impl Into<EventServer>, handler: H) -> Serve<H,
     Serve { server: server.into(), handler, signal: pending() }
 }
 
-/// What [`serve`] is about to do; await it.
+/// What [`serve()`] is about to do; await it.
 ///
 /// # Errors
 /// The socket's, once receiving fails again and again.

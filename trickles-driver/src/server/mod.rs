@@ -53,7 +53,7 @@ const MAX_TOGETHER: usize = 64 << 10;
 /// There are three ways to use one, from the simplest to the most flexible:
 /// - [`run`](Self::run) for an [`Application`] that answers at once, from memory say. Each datagram is
 ///   answered before the next one is looked at, without a copy of it, and nothing is kept of either.
-/// - [`serve`](crate::serve) for a [`Handler`](crate::Handler), whose answers are `async`.
+/// - [`serve`](crate::serve()) for a [`Handler`](crate::Handler), whose answers are `async`.
 /// - As a [`Stream`] of [`Event`]s, each of which is answered with its [`Minisocket`], by whom and when you
 ///   like. Both of the others can be written with it.
 ///

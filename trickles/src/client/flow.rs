@@ -398,6 +398,12 @@ impl Flow {
         runs.filter_map(|run| run.parked).min()
     }
 
+    /// The first byte that the server has asked patience for.
+    pub(crate) fn parked_from(&self) -> Option<u64> {
+        let runs = self.marked_runs().filter(|run| run.parked.is_some());
+        runs.flat_map(|run| &run.wants).map(|range| range.start).min()
+    }
+
     /// Patience has ended where it was asked for until `now`: those runs count as just claimed; whether there
     /// are any.
     pub(crate) fn unpark(&mut self, now: Timestamp) -> bool {

@@ -65,8 +65,14 @@ impl Client {
         if input.is_none() && wanted == 0 {
             return Step::Idle;
         }
-        // What the server has asked patience for would be all that another claim could ask for.
-        let patience = flow.parked_until(false).unwrap_or(Timestamp::ZERO).max(self.pending_until);
+        // What the server has asked patience for would be all that another claim could ask for, unless bytes
+        // before it are missing: these are there already.
+        let missing = self.outputs.next_want(from, self.assembler.limit()).map(|(range, _)| range.start);
+        let parked = match (missing, flow.parked_from()) {
+            (Some(missing), Some(parked)) if missing < parked => None,
+            _ => flow.parked_until(false),
+        };
+        let patience = parked.unwrap_or(Timestamp::ZERO).max(self.pending_until);
         if input.is_none() && patience > self.now {
             return Step::Wait(patience);
         }
