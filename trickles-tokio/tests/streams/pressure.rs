@@ -12,26 +12,27 @@ use crate::server::{Running, ring};
 use crate::{ask, read_rest};
 
 const MIB: usize = 1 << 20;
-const PACKET: u64 = 1200;
+const PACKET: u16 = 1200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_not_read_gets_no_more_than_its_buffer_holds() {
     const BUFFER: usize = 128 << 10;
     let server = Running::start().await;
     let address = server.address;
-    let mut idle = TricklesStream::builder().receive_buffer(BUFFER).connect(address).await.unwrap();
+    let builder = || TricklesStream::builder().packet_size(PACKET);
+    let mut idle = builder().receive_buffer(BUFFER).connect(address).await.unwrap();
     ask(&mut idle, 4 * MIB, 1).await;
     idle.readable().await.unwrap();
     // The other one has the time that the first one would take.
-    let mut busy = server.connect().await;
+    let mut busy = builder().connect(address).await.unwrap();
     ask(&mut busy, 8 * MIB, 2).await;
     read_rest(&mut busy, 0, 8 * MIB, 2).await;
-    let received = idle.stats().received * PACKET;
+    let received = idle.stats().received * u64::from(PACKET);
     assert!(received < 2 * BUFFER as u64, "{received} bytes are more than the buffer holds");
 
     // What the server has sent says the same.
     let sent = server.stop().await.stats().sent_bytes;
-    let busy = busy.stats().received * PACKET;
+    let busy = busy.stats().received * u64::from(PACKET);
     assert!(sent < busy + busy / 4 + 2 * BUFFER as u64, "{sent} bytes sent, {busy} of them to the other one");
 
     let _server = Running::start_with(address, ServerConfig::default(), ring()).await;
