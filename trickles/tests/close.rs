@@ -7,7 +7,8 @@ mod common;
 use std::time::Duration;
 
 use common::{World, path};
-use trickles::client::{ClientConfig, Failure, WriteError};
+use trickles::client::{Client, ClientConfig, Failure, WriteError};
+use trickles::time::Timestamp;
 
 const ONE_WAY: Duration = Duration::from_millis(10);
 const SECOND: Duration = Duration::from_secs(1);
@@ -105,4 +106,19 @@ fn an_idle_stream_sends_nothing_and_wakes_up_days_later() {
     world.wake(client);
     world.run_until(world.now + SECOND * 5);
     assert_eq!(world.clients[client].received, 300_000);
+}
+
+#[test]
+fn packets_that_the_path_does_not_carry_are_given_up() {
+    let config = ClientConfig { packet_size: Some(9000), ..ClientConfig::default() };
+    let mut client = Client::new(config, [1; 16], Timestamp::ZERO);
+    let (mut now, mut lengths, mut datagram) = (Timestamp::ZERO, Vec::new(), Vec::new());
+    while lengths.len() < 4 {
+        client.handle_timeout(now);
+        while client.poll_transmit(now, &mut datagram) {
+            lengths.push(datagram.len());
+        }
+        now = client.poll_timeout().unwrap();
+    }
+    assert_eq!(lengths, [9000, 9000, 1200, 1200]);
 }

@@ -12,9 +12,12 @@ use super::upload::{Chunk, InputRequest, Upload};
 use super::{Client, Opening, OpeningKind, OpeningSent};
 use crate::epoch::{INITIAL_WINDOW, RESTART_WINDOW};
 use crate::wire::{
-    self, Claim, ClaimKind, DATA_OVERHEAD, HELLO_OVERHEAD, Hello, Input, MAX_WANTS, MIN_CLAIM, Request, Runs,
-    room,
+    self, BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, HELLO_OVERHEAD, Hello, Input, MAX_WANTS,
+    MIN_CLAIM, Request, Runs, room,
 };
+
+/// How many Hellos of more than the base packet size are sent without an answer.
+const LARGE_HELLOS: usize = 2;
 
 /// The wants of the runs of one claim under construction.
 struct Wants<'a> {
@@ -80,6 +83,10 @@ impl Client {
         let unanswered = self.flow.iter().flat_map(|flow| &flow.runs).flat_map(|run| &run.wants);
         for range in opening.sent.iter().flat_map(|sent| &sent.wants).chain(unanswered) {
             release(&mut self.outputs, &self.assembler, range.clone());
+        }
+        if opening.kind == OpeningKind::Hello && opening.sent.len() == LARGE_HELLOS {
+            // It may be their size that the path does not carry (RFC 8899, section 4.3).
+            self.config.packet_size = self.config.packet_size.map(|size| size.min(BASE_PACKET_SIZE));
         }
         let sent = match opening.kind {
             OpeningKind::Hello => self.emit_hello(echo, out),

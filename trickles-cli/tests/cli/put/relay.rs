@@ -32,7 +32,7 @@ impl Relay {
         let (near, far, to) = (self.near.clone(), self.far.clone(), port.clone());
         // It ends with the process.
         thread::spawn(move || {
-            let mut buffer = [0; 2048];
+            let mut buffer = [0; 1 << 16];
             while let Ok((length, _)) = far.recv_from(&mut buffer) {
                 let client = SocketAddr::from(([127, 0, 0, 1], to.load(Ordering::Relaxed)));
                 let _ = near.send_to(&buffer[..length], client);
@@ -40,7 +40,7 @@ impl Relay {
         });
         // Only to look now and then whether the client is still there.
         self.near.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        let mut buffer = [0; 2048];
+        let mut buffer = [0; 1 << 16];
         let mut count = 0;
         while client.try_wait().unwrap().is_none() {
             let Ok((length, from)) = self.near.recv_from(&mut buffer) else { continue };
