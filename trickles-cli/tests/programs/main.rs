@@ -9,6 +9,7 @@ mod chromium;
 mod common;
 mod curl;
 mod hyper;
+mod migration;
 mod pipelining;
 mod proxy;
 mod reqwest;

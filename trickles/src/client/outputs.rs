@@ -31,7 +31,7 @@ impl Held {
 }
 
 /// Most user continuations held: pipelined answers beyond it wait.
-const MAX_HELD: usize = 64;
+const MAX_HELD: usize = 256;
 
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
