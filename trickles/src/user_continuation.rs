@@ -27,8 +27,8 @@ const ANY_ORDER: u8 = 4;
 pub struct Lineage {
     /// The request that presented the user continuation this one goes back to.
     pub echo: u64,
-    /// The server process that answered it.
-    pub issuer: u32,
+    /// Which of the times that was: the request can be processed again, here or by another server.
+    pub processing: u32,
 }
 
 /// What regenerates a range of a stream's output and takes its next input.
@@ -77,7 +77,7 @@ impl<'a> UserContinuation<'a> {
         );
         out.put_u64(self.expires.as_micros());
         out.put_u64(self.lineage.echo);
-        out.put_u32(self.lineage.issuer);
+        out.put_u32(self.lineage.processing);
         out.put(&self.state);
         let tag = seal.tag(keys, Purpose::UserContinuation, None, &out[start..]);
         out.put(&tag);
@@ -93,7 +93,7 @@ impl<'a> UserContinuation<'a> {
         let input = reader.u64()?..reader.u64()?;
         let flags = reader.u8()?;
         let expires = Timestamp::from_micros(reader.u64()?);
-        let lineage = Lineage { echo: reader.u64()?, issuer: reader.u32()? };
+        let lineage = Lineage { echo: reader.u64()?, processing: reader.u32()? };
         let state = Cow::Borrowed(reader.rest());
         let sane = output.start <= output.end
             && input.start <= input.end

@@ -96,9 +96,11 @@ impl Outputs {
         self.held.back()
     }
 
-    /// The request whose answer brought what regenerates the byte at `offset`.
-    pub(crate) fn source(&self, offset: u64) -> Option<u64> {
-        self.held.iter().find(|held| held.output.contains(&offset)).map(|held| held.echo)
+    /// Whether the byte at `offset` in the answer to `echo` is that of the output as it is known here: regenerated
+    /// from what the request presented, or from what the answer brought.
+    pub(crate) fn is_regenerated(&self, offset: u64, presented: &Arc<[u8]>, echo: u64) -> bool {
+        let held = self.held.iter().find(|held| held.output.contains(&offset));
+        held.is_some_and(|held| held.echo == echo || Arc::ptr_eq(&held.sealed, presented))
     }
 
     /// Where the known output ends for now.

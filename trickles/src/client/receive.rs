@@ -82,7 +82,11 @@ impl Client {
         for frame in train.frames.iter() {
             match frame {
                 Frame::UserContinuation(sealed) => {
-                    self.take_user_continuation(sealed, train.echo, presented);
+                    let untouched = train.frames.iter().find_map(|frame| match frame {
+                        Frame::Stored { offset, length: 0 } => Some(offset),
+                        _ => None,
+                    });
+                    self.take_user_continuation(sealed, train.echo, presented, untouched);
                 }
                 Frame::Stored { offset, length } => {
                     self.take_stored(offset..offset + u64::from(length), train.echo);
@@ -104,7 +108,14 @@ impl Client {
     }
 
     /// A user continuation has come: it says how the output goes on, and what the server has consumed.
-    fn take_user_continuation(&mut self, sealed: &[u8], echo: u64, presented: Option<&Arc<[u8]>>) {
+    /// `untouched`: from where on nothing was consumed, if the answer says so.
+    fn take_user_continuation(
+        &mut self,
+        sealed: &[u8],
+        echo: u64,
+        presented: Option<&Arc<[u8]>>,
+        untouched: Option<u64>,
+    ) {
         let user = UserContinuation::peek(sealed).filter(|user| Some(user.stream) == self.stream);
         let Some(user) = user else { return };
         let origin = self.upload.find(user.lineage.echo).map(|request| &request.presented);
@@ -121,7 +132,8 @@ impl Client {
         let in_vain = request.filter(|request| {
             // What follows a range that was stored was shown to end it: how that goes on is yet to be asked.
             let ends_range = UserContinuation::peek(&request.presented).is_some_and(|user| user.any_order);
-            request.range.start == user.input.start && !user.any_order && !ends_range
+            let start = request.range.start;
+            user.input.start == start && untouched == Some(start) && !user.any_order && !ends_range
         });
         let Some(request) = in_vain.filter(|_| !user.input_closed && !user.finished) else { return };
         self.input.shown_in_vain(request.range.end);
@@ -149,10 +161,8 @@ impl Client {
     /// Whether bytes at `offset` in an answer come from the state this stream goes on with. The same input may
     /// be processed twice, with different states as the result; bytes are taken from one of them only.
     fn accepts(&self, echo: u64, offset: u64) -> bool {
-        match self.upload.find(echo) {
-            Some(request) if offset >= request.known_end => self.outputs.source(offset) == Some(echo),
-            _ => true,
-        }
+        let Some(request) = self.upload.find(echo) else { return true };
+        self.outputs.is_regenerated(offset, &request.presented, echo)
     }
 
     fn note_arrival(&mut self, train: &Train<'_>, sample: Option<Duration>) {

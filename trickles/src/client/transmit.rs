@@ -150,7 +150,6 @@ impl Client {
             range: input.offset..end + u64::from(input.fin),
             full: end < self.input.end(),
             presented,
-            known_end: self.outputs.known_end(),
             any_order,
             settled: false,
         });

@@ -31,8 +31,6 @@ pub(crate) struct InputRequest {
     pub(crate) full: bool,
     /// The user continuation it presented.
     pub(crate) presented: Arc<[u8]>,
-    /// Where the known output ended when it was sent.
-    pub(crate) known_end: u64,
     /// Whether what it carries is taken in any order.
     pub(crate) any_order: bool,
     /// Whether its answer has come or is lost.
@@ -207,11 +205,13 @@ impl Upload {
             for stored in kept {
                 self.taken.insert(stored);
             }
-        } else if range.end <= front {
-            if counts {
-                self.note_right();
+        } else if counts && range.start < front {
+            self.note_right();
+            // What is left of it may still be consumed together with what follows.
+            if range.end > front && self.open == 0 {
+                self.rewind(front);
             }
-        } else if counts {
+        } else if counts && range.end > front {
             self.rewind(front);
             self.depth = (self.depth / 2).max(1);
             if self.depth == 1 {

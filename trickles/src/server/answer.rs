@@ -29,7 +29,7 @@ pub(super) struct Packet {
 }
 
 /// Output ranges with what regenerates them.
-type States<'a> = ArrayVec<(Range<u64>, &'a [u8]), 3>;
+pub(super) type States<'a> = ArrayVec<(Range<u64>, &'a [u8]), 3>;
 
 /// How many bytes an answer may have.
 #[derive(Clone, Copy, Debug)]

@@ -8,19 +8,38 @@ use crate::time::Timestamp;
 use crate::user_continuation::UserContinuation;
 use crate::wire::{Frame, Input};
 
+/// Longest input kept behind a remembered user continuation, in bytes: applications leave a line or a record that
+/// is not complete yet, and what completes it is on its way.
+const MAX_REST: usize = 2048;
+
 /// The newest user continuations of a bounded number of streams.
 ///
 /// With it a client need not wait for one request's answer before it sends the next piece of input. Soft state:
 /// what is evicted, or known to another replica only, costs a round trip and nothing else.
 #[derive(Debug)]
 pub(super) struct InputCache {
-    /// The one of a stream lives in the slot that its tag names, sealed; an empty slot holds nothing.
-    slots: Vec<Vec<u8>>,
+    /// That of a stream lives in the slot that its tag names.
+    slots: Vec<Slot>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    /// The user continuation; empty for none.
+    sealed: Vec<u8>,
+    /// Input behind it that was shown and not consumed.
+    rest: Vec<u8>,
+}
+
+/// What is remembered of a stream.
+struct Remembered<'c> {
+    sealed: &'c [u8],
+    user: UserContinuation<'c>,
+    rest: &'c [u8],
 }
 
 impl InputCache {
     pub(super) fn new(streams: usize) -> Self {
-        Self { slots: vec![Vec::new(); streams] }
+        Self { slots: vec![Slot::default(); streams] }
     }
 
     fn slot(&self, stream: u64) -> Option<usize> {
@@ -29,18 +48,21 @@ impl InputCache {
     }
 
     /// The newest user continuation of `stream`, if it is remembered and valid.
-    pub(super) fn get(&self, stream: u64, now: Timestamp) -> Option<(&[u8], UserContinuation<'_>)> {
-        let sealed = &self.slots[self.slot(stream)?][..];
+    fn get(&self, stream: u64, now: Timestamp) -> Option<Remembered<'_>> {
+        let Slot { sealed, rest } = &self.slots[self.slot(stream)?];
         let user = UserContinuation::peek(sealed)?;
-        (user.stream == stream && now < user.expires).then_some((sealed, user))
+        (user.stream == stream && now < user.expires).then_some(Remembered { sealed, user, rest })
     }
 
-    /// Remembers a user continuation in the place of any other that has its slot.
-    pub(super) fn put(&mut self, stream: u64, sealed: &[u8]) {
+    /// Remembers a user continuation in the place of any other that has its slot. `rest`: the input shown that
+    /// it leaves.
+    pub(super) fn put(&mut self, stream: u64, sealed: &[u8], rest: &[u8]) {
         if let Some(slot) = self.slot(stream) {
             let slot = &mut self.slots[slot];
-            slot.clear();
-            slot.extend_from_slice(sealed);
+            slot.sealed.clear();
+            slot.sealed.extend_from_slice(sealed);
+            slot.rest.clear();
+            slot.rest.extend_from_slice(if rest.len() <= MAX_REST { rest } else { &[] });
         }
     }
 }
@@ -84,13 +106,17 @@ impl Server {
         if offset <= start {
             return located(Demand::Next, unconsumed(input, start));
         }
-        let cached = self.inputs.get(presented.stream, now);
-        let Some((sealed, cached)) = cached.filter(|(_, cached)| cached.input.start > start) else {
-            return Located::unconsumed(input.offset);
+        let remembered = self.inputs.get(presented.stream, now);
+        let Some(Remembered { sealed, user, rest }) =
+            remembered.filter(|remembered| remembered.user.input.start > start)
+        else {
+            return Located::unconsumed(offset);
         };
-        let fits = !cached.any_order && !cached.input_closed && input.offset <= cached.input.start;
-        if fits && let Some(rest) = unconsumed(input, cached.input.start) {
-            return Located { cached: Some(cached.into_owned()), ..located(Demand::Next, Some(rest)) };
+        if !user.any_order
+            && !user.input_closed
+            && let Some(taken) = joined(input, user.input.start, rest)
+        {
+            return Located { cached: Some(user.into_owned()), ..located(Demand::Next, Some(taken)) };
         }
         let mut behind = Located::unconsumed(offset);
         // It says how far the input has got.
@@ -123,6 +149,20 @@ fn unconsumed(input: Input<'_>, start: u64) -> Option<Taken<'_>> {
         bytes: Cow::Borrowed(bytes),
         fin: input.fin,
     })
+}
+
+/// What follows from `start` on: `rest`, and the part of `input` that lies behind it, if it reaches that without
+/// a gap and there is any.
+fn joined<'a>(input: Input<'a>, start: u64, rest: &[u8]) -> Option<Taken<'a>> {
+    let Some(gap) = input.offset.checked_sub(start).filter(|&gap| gap > 0) else {
+        return unconsumed(input, start);
+    };
+    let before = rest.get(..usize::try_from(gap).ok()?)?;
+    if before.len() + input.bytes.len() <= rest.len() && !input.fin {
+        return None;
+    }
+    let bytes = Cow::Owned([before, input.bytes].concat());
+    Some(Taken { offset: start, bytes, fin: input.fin })
 }
 
 /// The part of `input` that lies in the range taken in any order.

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use arrayvec::ArrayVec;
-
+use super::answer::States;
 use crate::continuation::Continuation;
 use crate::epoch::Epoch;
 use crate::time::Timestamp;
@@ -245,17 +244,25 @@ impl<'a> Minisocket<'a> {
         }
     }
 
-    /// Output ranges with the states that regenerate them, the newest first.
-    pub(super) fn states(&self) -> impl Iterator<Item = (Range<u64>, &[u8])> {
-        let cached = self.cached.iter().map(|user| (user.output.clone(), &user.state[..]));
-        cached.chain(self.presented.iter().map(|user| (user.output.clone(), &user.state[..])))
+    /// Output ranges with the states that regenerate them. What the client has presented comes first: the same
+    /// bytes of another processing of the input are not those it asks for.
+    pub(super) fn states<'s>(&'s self, next: Option<&'s Next>) -> States<'s> {
+        let newer = next.map(|next| (next.output.clone(), &next.state[..]));
+        let cached = self.cached.as_ref().map(|user| (user.output.clone(), &user.state[..]));
+        let behind = cached.iter().chain(&newer).map(|(output, _)| output.start).min();
+        let presented = self.presented.as_ref().map(|user| {
+            // Output without a known end lasts until it is said how it goes on.
+            let open = user.output.end == u64::MAX;
+            let end = behind.filter(|_| open).unwrap_or(user.output.end);
+            (user.output.start..end.max(user.output.start), &user.state[..])
+        });
+        presented.into_iter().chain(newer).chain(cached).collect()
     }
 
     /// The output bytes the answer has room for, at most. `next`: what follows, if the answer says so. An
     /// application that needs time for its output prepares these.
     pub fn wanted<'s>(&'s self, next: Option<&'s Next>) -> Vec<Wanted<'s>> {
-        let next = next.map(|next| (next.output.clone(), &next.state[..]));
-        let states: ArrayVec<_, 3> = next.into_iter().chain(self.states()).collect();
+        let states = self.states(next);
         let mut all = Vec::new();
         for (run, wants) in self.runs.iter() {
             let mut left = self.most_packets(run) * room(self.packet_size, false) as u64;

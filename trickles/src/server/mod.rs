@@ -51,7 +51,7 @@ pub struct ServerConfig {
     /// Most refusals and notices a second.
     pub notices_per_second: u32,
     /// Of how many streams the newest user continuation is remembered, so that their clients can send input
-    /// without waiting for each answer; about 850 bytes each. It is never needed for anything else.
+    /// without waiting for each answer; up to 3 KiB each. It is never needed for anything else.
     pub input_cache: usize,
 }
 
@@ -97,6 +97,8 @@ pub struct Server {
     issuer: u32,
     seed: [u8; 16],
     births: u64,
+    /// How often input was processed, counted from a number that differs from process to process.
+    processings: u32,
     /// Latest time seen: the clock never steps back.
     clock: Timestamp,
     notices: NoticeBudget,
@@ -112,8 +114,8 @@ impl Server {
         let notices = NoticeBudget { second: 0, left: config.notices_per_second };
         let seal = Seal { ring, service };
         let inputs = InputCache::new(config.input_cache);
-        let (clock, stats) = (Timestamp::ZERO, Stats::default());
-        Self { config, seal, filter, issuer, seed, births: 0, clock, notices, inputs, stats }
+        let (clock, stats, processings) = (Timestamp::ZERO, Stats::default(), issuer);
+        Self { config, seal, filter, issuer, seed, births: 0, processings, clock, notices, inputs, stats }
     }
 
     /// What became of the datagrams received.

@@ -36,10 +36,17 @@ impl Server {
         front.extend_from_slice(&minisocket.front);
         let mut sealed = Vec::new();
         let mut next = None;
+        let mut consumed = 0;
         match reply {
             Reply::Next(following) => {
+                self.processings = self.processings.wrapping_add(1);
+                consumed = following.consumed;
                 self.user_continuation(&minisocket, &following, now).seal(&self.seal, &mut sealed);
                 Frame::UserContinuation(&sealed).emit(&mut front);
+                if let Some(input) = minisocket.input.as_ref().filter(|_| consumed == 0) {
+                    // The client is to show more of it, not the same again.
+                    Frame::Stored { offset: input.offset, length: 0 }.emit(&mut front);
+                }
                 next = Some(following);
             }
             Reply::Stored(stored) => {
@@ -48,11 +55,10 @@ impl Server {
             }
             Reply::Output => {}
         }
-        let next = next.iter().map(|next| (next.output.clone(), &next.state[..]));
         let mut answer = Answer {
             outbox,
             output,
-            states: next.chain(minisocket.states()).collect(),
+            states: minisocket.states(next.as_ref()),
             front,
             packet_size: usize::from(minisocket.packet_size),
             budget: budget(&minisocket),
@@ -74,8 +80,9 @@ impl Server {
         drop(answer);
         let notice = match built {
             Ok(()) if emitted > 0 => {
-                if minisocket.input.is_some() && !sealed.is_empty() {
-                    self.inputs.put(minisocket.continuation.stream, &sealed);
+                if let Some(input) = minisocket.input.as_ref().filter(|_| !sealed.is_empty()) {
+                    let rest = input.bytes.get(consumed..).unwrap_or_default();
+                    self.inputs.put(minisocket.continuation.stream, &sealed, rest);
                 }
                 return Ok(());
             }
@@ -117,7 +124,7 @@ impl Server {
             expires: now + self.config.user_continuation_lifetime,
             lineage: match &minisocket.cached {
                 Some(cached) => cached.lineage,
-                None => Lineage { echo: minisocket.echo, issuer: self.issuer },
+                None => Lineage { echo: minisocket.echo, processing: self.processings },
             },
             state: next.state.as_slice().into(),
         }

@@ -22,7 +22,7 @@ fn some_user_continuation(state: &[u8]) -> UserContinuation<'_> {
         input: 5..u64::MAX,
         input_closed: true,
         expires: Timestamp::from_micros(1 << 50),
-        lineage: Lineage { echo: 3, issuer: 9 },
+        lineage: Lineage { echo: 3, processing: 9 },
         any_order: false,
         state: state.into(),
     }
@@ -31,7 +31,7 @@ fn some_user_continuation(state: &[u8]) -> UserContinuation<'_> {
 proptest! {
     #[test]
     fn is_read_as_it_was_written(
-        (key, stream, flags, expires, echo, issuer) in any::<(u16, u64, [bool; 3], u64, u64, u32)>(),
+        (key, stream, flags, expires, echo, processing) in any::<(u16, u64, [bool; 3], u64, u64, u32)>(),
         (output, input) in any::<([u64; 2], [u64; 2])>(),
         state in prop::collection::vec(any::<u8>(), 0..=MAX_STATE),
         before in prop::collection::vec(any::<u8>(), 0..4),
@@ -49,7 +49,7 @@ proptest! {
             input_closed: flags[1],
             any_order: flags[2],
             expires: Timestamp::from_micros(expires),
-            lineage: Lineage { echo, issuer },
+            lineage: Lineage { echo, processing },
             state: state.as_slice().into(),
         };
         let seal = seal(b"files", key, 7);

@@ -174,7 +174,7 @@ fn input_arrives_under_every_combination_of_trouble() {
         println!("{} bytes", run(seed));
         return;
     }
-    let runs = number("TRICKLES_RUNS").unwrap_or(250);
+    let runs = number("TRICKLES_RUNS").unwrap_or(2000);
     let mut bytes = 0;
     for seed in 0..runs {
         match std::panic::catch_unwind(|| run(seed)) {
@@ -201,7 +201,7 @@ fn an_upload_is_as_fast_as_a_download() {
         download.fetch(length, Duration::ZERO, ClientConfig::default());
         download.run_until(Duration::from_secs(60));
         let download = rate(download.clients[0].finished_at.unwrap());
-        for mode in ["sum", "store"] {
+        for mode in ["sum", "lazy", "store"] {
             let mut uploader = Uploader::new(mode, length, 1, lossy(loss), lossy(0.0));
             uploader.run(Duration::from_secs(60));
             uploader.assert_complete(mode);
