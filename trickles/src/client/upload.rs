@@ -206,11 +206,8 @@ impl Upload {
                 self.taken.insert(stored);
             }
         } else if counts && range.start < front {
-            self.note_right();
             // What is left of it may still be consumed together with what follows.
-            if range.end > front && self.open == 0 {
-                self.rewind(front);
-            }
+            self.note_right();
         } else if counts && range.end > front {
             self.rewind(front);
             self.depth = (self.depth / 2).max(1);
@@ -218,6 +215,9 @@ impl Upload {
                 self.caution = (self.caution * 2).min(MAX_CAUTION);
                 self.right = 0;
             }
+        }
+        if self.open == 0 && self.next > front {
+            self.rewind(front);
         }
     }
 
