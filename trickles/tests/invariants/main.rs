@@ -13,6 +13,7 @@ mod lab;
 
 mod amplification;
 mod grants;
+mod hostile;
 mod numbers;
 mod proofs;
 mod robustness;
