@@ -54,6 +54,8 @@ pub(crate) struct Chunk {
 pub(crate) struct Upload {
     /// In the order they were sent.
     requests: VecDeque<InputRequest>,
+    /// At how many requests the settled ones are forgotten.
+    crowded: usize,
     /// How many of them are neither settled nor from before the input was last taken up again.
     open: u32,
     /// Where to go on in order.
@@ -74,6 +76,7 @@ impl Upload {
     pub(crate) fn new() -> Self {
         Self {
             requests: VecDeque::new(),
+            crowded: 2 * REMEMBERED,
             open: 0,
             next: 0,
             rewound: None,
@@ -119,7 +122,7 @@ impl Upload {
     }
 
     /// Notes a request as sent.
-    pub(crate) fn sent(&mut self, request: InputRequest) {
+    pub(crate) fn sent(&mut self, mut request: InputRequest) {
         if request.original == request.echo {
             self.open += 1;
             if request.any_order {
@@ -127,10 +130,19 @@ impl Upload {
             } else {
                 self.next = request.range.end;
             }
+        } else {
+            // The original is settled in its place.
+            request.settled = true;
         }
         self.requests.push_back(request);
-        while self.requests.len() > REMEMBERED && self.requests.front().is_some_and(|first| first.settled) {
-            self.requests.pop_front();
+        if self.requests.len() >= self.crowded {
+            let mut old = self.requests.len() - REMEMBERED;
+            self.requests.retain(|request| {
+                let is_old = old > 0;
+                old = old.saturating_sub(1);
+                !(is_old && request.settled)
+            });
+            self.crowded = 2 * self.requests.len();
         }
     }
 
@@ -253,3 +265,6 @@ impl Upload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
