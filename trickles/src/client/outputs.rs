@@ -24,9 +24,9 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// The input that is taken in any order.
+    /// The input that is taken in any order, as long as its end is not consumed.
     pub(crate) fn any_order(&self) -> Option<&Range<u64>> {
-        self.any_order.then_some(&self.input)
+        (self.any_order && !self.input_closed).then_some(&self.input)
     }
 }
 
