@@ -70,6 +70,8 @@ pub(crate) struct Upload {
     /// Input taken in any order that is on its way or stored.
     taken: RangeSet,
     stored: RangeSet,
+    /// Whether the last chunk that was answered was not stored at all.
+    refused: bool,
 }
 
 impl Upload {
@@ -85,6 +87,7 @@ impl Upload {
             right: 0,
             taken: RangeSet::default(),
             stored: RangeSet::default(),
+            refused: false,
         }
     }
 
@@ -99,6 +102,9 @@ impl Upload {
         let front = buffer.offset();
         let ends_early = buffer.end() == front && buffer.reach() > front;
         if let Some(range) = any_order.filter(|range| front < range.end && !ends_early) {
+            if self.refused && self.open > 0 {
+                return None;
+            }
             let gap = self.taken.first_gap(front, range.end.min(buffer.end()))?;
             let more = gap.end < buffer.end() || gap.end - gap.start > room as u64;
             let whole = more || gap.end == range.end || gap.end - gap.start == room as u64;
@@ -193,8 +199,10 @@ impl Upload {
         (start < end).then_some(Chunk { start, end, any_order: *any_order, more: false })
     }
 
-    /// Bytes of `request` are stored; returns up to where all are.
+    /// These bytes of a chunk are stored, or none; returns up to where all are. After none one chunk at a time is
+    /// sent until some are.
     pub(crate) fn store(&mut self, range: Range<u64>, front: u64) -> u64 {
+        self.refused = range.is_empty();
         self.taken.insert(range.clone());
         self.stored.insert(range);
         let end = self.stored.end_of(front).unwrap_or(front);

@@ -84,6 +84,19 @@ fn input_that_ends_with_the_line_ends_the_range_too() {
 }
 
 #[test]
+fn a_server_that_stores_nothing_is_asked_once_a_round_trip() {
+    let input = [LINE, &[7; SHELF as usize]].concat();
+    let mut world = world(&input, false);
+    world.application.full = true;
+    world.run_until(Duration::from_secs(5));
+    let requests = world.application.requests;
+    assert!((50..700).contains(&requests), "{requests}");
+    world.application.full = false;
+    world.run_until(Duration::from_secs(10));
+    assert!(world.clients[0].finished_at.is_some());
+}
+
+#[test]
 fn a_server_that_asks_for_patience_after_a_restart_is_left_alone() {
     let mut world = world(b"", false);
     world.run_until(Duration::from_millis(100));
