@@ -23,14 +23,22 @@ use crate::common::{EPOCH, key_ring};
 pub use ledger::Ledger;
 pub use liar::{Kind, Liar, Spec};
 
+/// How much is taken in any order behind a `PUT`.
+pub const RANGE: u64 = 1000;
+
 /// Answers whatever is asked with as many bytes as are asked for.
 #[derive(Debug, Default)]
 pub struct Endless;
 
 impl Application for Endless {
     fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
-        let consumed = event.input.map_or(0, |input| input.bytes.len());
-        Ok(Next { state: Vec::new(), output: 0..1 << 60, consumed, ..Next::default() })
+        let input = event.input.map_or(&[][..], |input| input.bytes);
+        let (consumed, any_order) = (input.len(), if input == b"PUT\n" { RANGE } else { 0 });
+        Ok(Next { state: Vec::new(), output: 0..1 << 60, consumed, any_order, ..Next::default() })
+    }
+
+    fn store(&mut self, event: &Event<'_>) -> Result<usize, Unanswered> {
+        Ok(event.input.map_or(0, |input| input.bytes.len()))
     }
 }
 
