@@ -17,6 +17,7 @@ use trickles::replay::{FilterConfig, FingerprintFilter, ReplayFilter};
 use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Server, ServerConfig, Unanswered};
 use trickles::stats::Discard;
 use trickles::time::Timestamp;
+use trickles::user_continuation::MAX_STATE;
 use trickles::wire::{Frame, MAX_GRANT, MAX_RUNS, Notice, Response};
 
 use crate::common::{EPOCH, key_ring};
@@ -34,7 +35,8 @@ impl Application for Endless {
     fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
         let input = event.input.map_or(&[][..], |input| input.bytes);
         let (consumed, any_order) = (input.len(), if input == b"PUT\n" { RANGE } else { 0 });
-        Ok(Next { state: Vec::new(), output: 0..1 << 60, consumed, any_order, ..Next::default() })
+        let state = if input == b"BIG\n" { vec![0; MAX_STATE] } else { Vec::new() };
+        Ok(Next { state, output: 0..1 << 60, consumed, any_order, ..Next::default() })
     }
 
     fn store(&mut self, event: &Event<'_>) -> Result<usize, Unanswered> {
