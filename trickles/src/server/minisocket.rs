@@ -174,6 +174,9 @@ pub struct Wanted<'a> {
     pub range: Range<u64>,
 }
 
+/// Output ranges with what regenerates them.
+pub(super) type States<'a> = ArrayVec<(Range<u64>, &'a [u8]), 3>;
+
 /// Input bytes, borrowed from the request or not.
 #[derive(Clone, Debug)]
 pub(super) struct Taken<'a> {
@@ -245,17 +248,24 @@ impl<'a> Minisocket<'a> {
         }
     }
 
-    /// Output ranges with the states that regenerate them, the newest first.
-    pub(super) fn states(&self) -> impl Iterator<Item = (Range<u64>, &[u8])> {
-        let cached = self.cached.iter().map(|user| (user.output.clone(), &user.state[..]));
-        cached.chain(self.presented.iter().map(|user| (user.output.clone(), &user.state[..])))
+    /// Output ranges with the states that regenerate them, the first that covers a byte counting. `next`: what
+    /// follows, if the answer says so.
+    pub(super) fn states<'s>(&'s self, next: Option<&'s Next>) -> States<'s> {
+        let next = next.map(|next| (next.output.clone(), &next.state[..]));
+        let of = |user: &'s UserContinuation<'_>| (user.output.clone(), &user.state[..]);
+        let presented = self.presented.as_ref().map(of);
+        match &self.cached {
+            // It may come from another processing of the input than the one presented, whose client has bytes of
+            // that range already.
+            Some(cached) => presented.into_iter().chain(next).chain([of(cached)]).collect(),
+            None => next.into_iter().chain(presented).collect(),
+        }
     }
 
     /// The output bytes the answer has room for, at most. `next`: what follows, if the answer says so. An
     /// application that needs time for its output prepares these.
     pub fn wanted<'s>(&'s self, next: Option<&'s Next>) -> Vec<Wanted<'s>> {
-        let next = next.map(|next| (next.output.clone(), &next.state[..]));
-        let states: ArrayVec<_, 3> = next.into_iter().chain(self.states()).collect();
+        let states = self.states(next);
         let mut all = Vec::new();
         for (run, wants) in self.runs.iter() {
             let mut left = self.most_packets(run) * room(self.packet_size, false) as u64;

@@ -48,11 +48,10 @@ impl Server {
             }
             Reply::Output => {}
         }
-        let next = next.iter().map(|next| (next.output.clone(), &next.state[..]));
         let mut answer = Answer {
             outbox,
             output,
-            states: next.chain(minisocket.states()).collect(),
+            states: minisocket.states(next.as_ref()),
             front,
             packet_size: usize::from(minisocket.packet_size),
             budget: budget(&minisocket),

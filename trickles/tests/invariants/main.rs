@@ -14,6 +14,7 @@ mod lab;
 mod amplification;
 mod grants;
 mod hostile;
+mod lineage;
 mod numbers;
 mod proofs;
 mod robustness;

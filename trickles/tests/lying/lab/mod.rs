@@ -80,6 +80,8 @@ pub struct Answer {
     pub trains: Vec<Train>,
     pub notices: Vec<Notice>,
     pub user: Option<Vec<u8>>,
+    /// Output bytes with their offsets.
+    pub data: Vec<(u64, Vec<u8>)>,
     pub packets: u64,
     pub bytes: usize,
 }
@@ -105,6 +107,7 @@ impl Answer {
                 match frame {
                     Frame::Continuation(continuation) => sealed = Some(*continuation),
                     Frame::UserContinuation(user) => answer.user = Some(user.to_vec()),
+                    Frame::Data { offset, bytes } => answer.data.push((offset, bytes.to_vec())),
                     _ => {}
                 }
             }
@@ -151,7 +154,18 @@ impl Lab {
 
     /// Hands a datagram to the server; the ledger sees what comes out.
     pub fn exchange(&mut self, datagram: &[u8], from: SocketAddr) -> Answer {
-        self.raw(datagram, from);
+        self.exchange_with(&mut Endless, datagram, from)
+    }
+
+    /// The same with another application.
+    pub fn exchange_with<A: Application>(
+        &mut self,
+        application: &mut A,
+        datagram: &[u8],
+        from: SocketAddr,
+    ) -> Answer {
+        self.outbox.clear();
+        self.server.handle(datagram, from, self.now, application, &mut self.outbox).unwrap();
         let answer = Answer::parse(self.outbox.packets());
         self.ledger.record(&answer.trains, self.now, self.horizon());
         answer
