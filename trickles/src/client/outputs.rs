@@ -24,9 +24,9 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// The input that is taken in any order.
+    /// The input that is taken in any order, as long as its end is not consumed.
     pub(crate) fn any_order(&self) -> Option<&Range<u64>> {
-        self.any_order.then_some(&self.input)
+        (self.any_order && !self.input_closed).then_some(&self.input)
     }
 }
 
@@ -53,7 +53,8 @@ impl Outputs {
     ) -> bool {
         // An end that is known takes the place of one that is not.
         let end = |output: &Range<u64>| output.end.checked_add(1).unwrap_or(0);
-        let news = self.held.back().is_none_or(|last| {
+        let begins = user.output.start == 0;
+        let news = self.held.back().map_or(begins, |last| {
             // Without a gap in the output, and from a processing of the input that goes on from what is here.
             let follows = (last.output.start..=last.output.end).contains(&user.output.start);
             let related = user.lineage == last.lineage

@@ -149,10 +149,10 @@ impl Client {
         let request = self.upload.find(echo).filter(|request| {
             request.any_order
                 && Arc::ptr_eq(&request.presented, &newest.sealed)
-                && request.range.start <= range.start
+                && request.range.start == range.start
                 && range.end <= request.range.end
         });
-        if request.is_some() && !range.is_empty() {
+        if request.is_some() {
             let front = self.upload.store(range, self.input.offset());
             self.input.acknowledge(front, false);
         }

@@ -386,7 +386,7 @@ impl<'a> Wants<'a> {
         }
         // Behind the known output comes what the answer to the input says.
         let start = self.unknown.filter(|_| self.covers.end <= client.outputs.known_end())?;
-        let end = limit.min(start + most);
+        let end = limit.min(start.saturating_add(most));
         (start < end).then(|| {
             self.unknown = Some(end);
             start..end

@@ -52,6 +52,8 @@ pub(crate) struct Chunk {
 pub(crate) struct Upload {
     /// In the order they were sent.
     requests: VecDeque<InputRequest>,
+    /// At how many requests the settled ones are forgotten.
+    crowded: usize,
     /// How many of them are neither settled nor from before the input was last taken up again.
     open: u32,
     /// Where to go on in order.
@@ -66,12 +68,15 @@ pub(crate) struct Upload {
     /// Input taken in any order that is on its way or stored.
     taken: RangeSet,
     stored: RangeSet,
+    /// Whether the last chunk that was answered was not stored at all.
+    refused: bool,
 }
 
 impl Upload {
     pub(crate) fn new() -> Self {
         Self {
             requests: VecDeque::new(),
+            crowded: 2 * REMEMBERED,
             open: 0,
             next: 0,
             rewound: None,
@@ -80,6 +85,7 @@ impl Upload {
             right: 0,
             taken: RangeSet::default(),
             stored: RangeSet::default(),
+            refused: false,
         }
     }
 
@@ -94,6 +100,9 @@ impl Upload {
         let front = buffer.offset();
         let ends_early = buffer.end() == front && buffer.reach() > front;
         if let Some(range) = any_order.filter(|range| front < range.end && !ends_early) {
+            if self.refused && self.open > 0 {
+                return None;
+            }
             let gap = self.taken.first_gap(front, range.end.min(buffer.end()))?;
             let more = gap.end < buffer.end() || gap.end - gap.start > room as u64;
             let whole = more || gap.end == range.end || gap.end - gap.start == room as u64;
@@ -117,7 +126,7 @@ impl Upload {
     }
 
     /// Notes a request as sent.
-    pub(crate) fn sent(&mut self, request: InputRequest) {
+    pub(crate) fn sent(&mut self, mut request: InputRequest) {
         if request.original == request.echo {
             self.open += 1;
             if request.any_order {
@@ -125,10 +134,19 @@ impl Upload {
             } else {
                 self.next = request.range.end;
             }
+        } else {
+            // The original is settled in its place.
+            request.settled = true;
         }
         self.requests.push_back(request);
-        while self.requests.len() > REMEMBERED && self.requests.front().is_some_and(|first| first.settled) {
-            self.requests.pop_front();
+        if self.requests.len() >= self.crowded {
+            let mut old = self.requests.len() - REMEMBERED;
+            self.requests.retain(|request| {
+                let is_old = old > 0;
+                old = old.saturating_sub(1);
+                !(is_old && request.settled)
+            });
+            self.crowded = 2 * self.requests.len();
         }
     }
 
@@ -179,8 +197,10 @@ impl Upload {
         (start < end).then_some(Chunk { start, end, any_order: *any_order, more: false })
     }
 
-    /// Bytes of `request` are stored; returns up to where all are.
+    /// These bytes of a chunk are stored, or none; returns up to where all are. After none one chunk at a time is
+    /// sent until some are.
     pub(crate) fn store(&mut self, range: Range<u64>, front: u64) -> u64 {
+        self.refused = range.is_empty();
         self.taken.insert(range.clone());
         self.stored.insert(range);
         let end = self.stored.end_of(front).unwrap_or(front);
@@ -253,3 +273,6 @@ impl Upload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

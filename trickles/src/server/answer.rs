@@ -3,8 +3,7 @@
 
 use std::ops::Range;
 
-use arrayvec::ArrayVec;
-
+use super::minisocket::States;
 use super::{Outbox, Output, Reset};
 use crate::continuation::{SEALED_LENGTH, Sealed};
 use crate::wire::codec::Write;
@@ -27,9 +26,6 @@ pub(super) struct Packet {
     /// The position that earned them.
     pub(super) position: u64,
 }
-
-/// Output ranges with what regenerates them.
-pub(super) type States<'a> = ArrayVec<(Range<u64>, &'a [u8]), 3>;
 
 /// How many bytes an answer may have.
 #[derive(Clone, Copy, Debug)]

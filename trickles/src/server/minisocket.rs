@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::answer::States;
+use arrayvec::ArrayVec;
+
 use crate::continuation::Continuation;
 use crate::epoch::Epoch;
 use crate::time::Timestamp;
@@ -172,6 +173,9 @@ pub struct Wanted<'a> {
     /// The bytes.
     pub range: Range<u64>,
 }
+
+/// Output ranges with what regenerates them.
+pub(super) type States<'a> = ArrayVec<(Range<u64>, &'a [u8]), 3>;
 
 /// Input bytes, borrowed from the request or not.
 #[derive(Clone, Debug)]

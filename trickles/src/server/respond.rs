@@ -107,12 +107,13 @@ impl Server {
         now: Timestamp,
     ) -> UserContinuation<'n> {
         let user = minisocket.user_continuation();
+        let any_order = next.any_order > 0;
         let (offset, closes) = match &minisocket.input {
-            Some(input) => (input.offset, input.fin && next.consumed == input.bytes.len()),
+            // An end that comes before a range that is awaited is shown within it, for the range to end there.
+            Some(input) => (input.offset, input.fin && next.consumed == input.bytes.len() && !any_order),
             None => (user.map_or(0, |user| user.input.start), false),
         };
         let start = offset + next.consumed as u64;
-        let any_order = next.any_order > 0;
         UserContinuation {
             key: self.seal.ring.signing_id(),
             stream: minisocket.continuation.stream,

@@ -148,6 +148,45 @@ fn padding_counts_against_the_bound_for_another_port() {
     assert!(answer.bytes <= 3 * datagram.len(), "{} for {}", answer.bytes, datagram.len());
 }
 
+/// The longest answer to the shortest request: what the server remembers of the stream is longer than that.
+#[test]
+fn refused_input_brings_at_most_three_times_the_request_at_another_port() {
+    let mut lab = Lab::new();
+    let liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 4200);
+    let train = liar.trains[0].clone();
+    lab.wait(Duration::from_millis(10));
+    let small = liar.user.clone();
+    let proof = liar.proof(&train.fields.epoch, train.fields.tag, train.fields.end()).unwrap();
+    let request = |position, offset, bytes, length| {
+        let mut runs = Runs::default();
+        assert!(runs.push(Run { first: position, count: 1 }, &[]));
+        let claim = Claim {
+            echo: 5,
+            continuation: &train.sealed,
+            kind: ClaimKind::Continue { proven: train.fields.end(), proof },
+            exit: None,
+            packet_size: BASE_PACKET_SIZE,
+            runs,
+            user_continuation: &small,
+            input: Some(Input { offset, bytes, fin: false }),
+        };
+        let mut datagram = Vec::new();
+        Request::Claim(claim).emit(length, &mut datagram);
+        datagram
+    };
+    let first = train.fields.first;
+    let taken = lab.exchange(&request(first, 4, b"BIG\n", 1200), liar.address);
+    assert!(taken.user.is_some_and(|user| user.len() > 700));
+    let mut told = 0;
+    for (position, length) in (first + 1..train.fields.end()).zip([0, 280, 300, 310, 320, 330, 600, 1200]) {
+        let datagram = request(position, 100, b"x", length);
+        let answer = lab.exchange(&datagram, other_port(liar.address));
+        assert!(answer.bytes <= 3 * datagram.len(), "{} for {}", answer.bytes, datagram.len());
+        told += usize::from(answer.user.is_some());
+    }
+    assert!(told > 0, "a longer request is told how far the input has got");
+}
+
 #[test]
 fn memory_is_the_same_after_many_clients() {
     let mut lab = Lab::new();

@@ -13,6 +13,8 @@ mod lab;
 
 mod amplification;
 mod grants;
+mod hostile;
+mod lineage;
 mod numbers;
 mod proofs;
 mod robustness;

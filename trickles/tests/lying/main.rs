@@ -12,6 +12,7 @@ mod lab;
 mod claims;
 mod findings;
 mod forks;
+mod inputs;
 mod openings;
 mod sizes;
 
@@ -59,7 +60,7 @@ impl fmt::Display for Row<'_> {
 
 #[test]
 fn no_lie_brings_more_than_the_design_allows() {
-    let strategies: [&dyn Strategy; 20] = [
+    let strategies: [&dyn Strategy; 26] = [
         &claims::Replay,
         &claims::Resplit,
         &forks::Losses { window: 300, adopts: false },
@@ -80,6 +81,12 @@ fn no_lie_brings_more_than_the_design_allows() {
         &sizes::Tiny,
         &sizes::TinyBehindTheOpening,
         &sizes::Banked,
+        &inputs::Inputs::Ahead,
+        &inputs::Inputs::Stored,
+        &inputs::Inputs::OldState,
+        &inputs::Inputs::Beyond,
+        &inputs::Inputs::Copies,
+        &inputs::RefusedThenFull,
     ];
     println!("{:<54} | {:>17} | {:>9} | {:>5} | {:>9} |", "strategy", "obtained", "honest", "ratio", "bound");
     let outcomes = strategies.map(|strategy| {

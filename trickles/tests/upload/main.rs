@@ -7,6 +7,7 @@
 mod application;
 #[path = "../common/mod.rs"]
 mod common;
+mod corners;
 
 use std::time::Duration;
 

@@ -17,11 +17,15 @@ use trickles::replay::{FilterConfig, FingerprintFilter, ReplayFilter};
 use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Server, ServerConfig, Unanswered};
 use trickles::stats::Discard;
 use trickles::time::Timestamp;
+use trickles::user_continuation::MAX_STATE;
 use trickles::wire::{Frame, MAX_GRANT, MAX_RUNS, Notice, Response};
 
 use crate::common::{EPOCH, key_ring};
 pub use ledger::Ledger;
 pub use liar::{Kind, Liar, Spec};
+
+/// How much is taken in any order behind a `PUT`.
+pub const RANGE: u64 = 1000;
 
 /// Answers whatever is asked with as many bytes as are asked for.
 #[derive(Debug, Default)]
@@ -29,8 +33,14 @@ pub struct Endless;
 
 impl Application for Endless {
     fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
-        let consumed = event.input.map_or(0, |input| input.bytes.len());
-        Ok(Next { state: Vec::new(), output: 0..1 << 60, consumed, ..Next::default() })
+        let input = event.input.map_or(&[][..], |input| input.bytes);
+        let (consumed, any_order) = (input.len(), if input == b"PUT\n" { RANGE } else { 0 });
+        let state = if input == b"BIG\n" { vec![0; MAX_STATE] } else { Vec::new() };
+        Ok(Next { state, output: 0..1 << 60, consumed, any_order, ..Next::default() })
+    }
+
+    fn store(&mut self, event: &Event<'_>) -> Result<usize, Unanswered> {
+        Ok(event.input.map_or(0, |input| input.bytes.len()))
     }
 }
 
@@ -70,6 +80,8 @@ pub struct Answer {
     pub trains: Vec<Train>,
     pub notices: Vec<Notice>,
     pub user: Option<Vec<u8>>,
+    /// Output bytes with their offsets.
+    pub data: Vec<(u64, Vec<u8>)>,
     pub packets: u64,
     pub bytes: usize,
 }
@@ -95,6 +107,7 @@ impl Answer {
                 match frame {
                     Frame::Continuation(continuation) => sealed = Some(*continuation),
                     Frame::UserContinuation(user) => answer.user = Some(user.to_vec()),
+                    Frame::Data { offset, bytes } => answer.data.push((offset, bytes.to_vec())),
                     _ => {}
                 }
             }
@@ -141,7 +154,18 @@ impl Lab {
 
     /// Hands a datagram to the server; the ledger sees what comes out.
     pub fn exchange(&mut self, datagram: &[u8], from: SocketAddr) -> Answer {
-        self.raw(datagram, from);
+        self.exchange_with(&mut Endless, datagram, from)
+    }
+
+    /// The same with another application.
+    pub fn exchange_with<A: Application>(
+        &mut self,
+        application: &mut A,
+        datagram: &[u8],
+        from: SocketAddr,
+    ) -> Answer {
+        self.outbox.clear();
+        self.server.handle(datagram, from, self.now, application, &mut self.outbox).unwrap();
         let answer = Answer::parse(self.outbox.packets());
         self.ledger.record(&answer.trains, self.now, self.horizon());
         answer
