@@ -244,7 +244,7 @@ impl Client {
                 answered: None,
                 spent: None,
                 parked: None,
-                delayed: false,
+                delayed: None,
             };
             flow.add_run(opened, self.rtt.smoothed());
         }

@@ -249,7 +249,7 @@ impl Client {
                 answered: None,
                 spent: None,
                 parked: None,
-                delayed: false,
+                delayed: None,
             });
         }
         if fresh.is_empty() {
