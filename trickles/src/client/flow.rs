@@ -410,8 +410,7 @@ impl Flow {
         let mut any = false;
         for run in self.runs.iter_mut().filter(|run| run.parked.is_some_and(|until| until <= now)) {
             run.parked = None;
-            run.delayed = true;
-            run.last.at = now;
+            run.delayed = Some(now);
             any = true;
         }
         self.marked = self.runs.iter().any(|run| run.parked.is_some() || run.spent.is_some());
@@ -442,7 +441,7 @@ impl Flow {
                 let run = &self.runs[at];
                 let numbers = run.numbers.start.max(range.start)..run.numbers.end.min(range.end);
                 // What is parked is looked at again when patience ends.
-                let since = run.parked.unwrap_or(if run.delayed { run.last.at } else { run.first.at });
+                let since = run.parked.unwrap_or(run.delayed.map_or(run.first.at, |at| at.max(run.last.at)));
                 match since + smoothed {
                     due if due > now => self.open_gap(numbers, due),
                     _ => expired.push(numbers),
@@ -552,3 +551,6 @@ impl Flow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -254,7 +254,7 @@ impl Client {
                 answered: None,
                 spent: None,
                 parked: None,
-                delayed: false,
+                delayed: None,
             };
             flow.add_run(opened, self.rtt.smoothed());
         }

@@ -38,8 +38,9 @@ pub(crate) struct Run {
     pub(crate) spent: Option<Timestamp>,
     /// Until when the server has asked for patience: until then it is neither lost nor to be presented again.
     pub(crate) parked: Option<Timestamp>,
-    /// Whether it ever was parked: its numbers count as claimed when it was presented last.
-    pub(crate) delayed: bool,
+    /// When patience with it ended, if it ever was parked: its numbers count as claimed then, or when it was
+    /// presented after that.
+    pub(crate) delayed: Option<Timestamp>,
 }
 
 impl Run {

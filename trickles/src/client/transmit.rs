@@ -248,7 +248,7 @@ impl Client {
                 answered: None,
                 spent: None,
                 parked: None,
-                delayed: false,
+                delayed: None,
             });
         }
         if fresh.is_empty() {
