@@ -41,7 +41,8 @@ fn bytes_that_the_presented_state_regenerates_come_from_no_other() {
     let proof = liar.proof(&train.fields.epoch, train.fields.tag, proven).unwrap();
     let mut show = |position: u64, user_continuation: &[u8], offset| {
         let mut runs = Runs::default();
-        assert!(runs.push(Run { first: first + position, count: 1 }, &[0..2]));
+        let wants = 0..2;
+        assert!(runs.push(Run { first: first + position, count: 1 }, std::slice::from_ref(&wants)));
         let claim = Claim {
             echo: position,
             continuation: &train.sealed,
