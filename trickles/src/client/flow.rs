@@ -51,6 +51,8 @@ pub(crate) struct Arrival {
     pub(crate) new: bool,
     /// Time since the claim it answers, if that is a round-trip sample.
     pub(crate) elapsed: Option<Duration>,
+    /// Whether the server had fewer bytes than the claim asked for, if that can be told.
+    pub(crate) short: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -225,7 +227,8 @@ impl Flow {
         release: &mut dyn FnMut(Range<u64>),
     ) -> Arrival {
         let numbers = train.number..train.number + u64::from(train.span);
-        let mut arrival = Arrival { new: self.note_number(&numbers, train.nonce), elapsed: None };
+        let new = self.note_number(&numbers, train.nonce);
+        let mut arrival = Arrival { new, elapsed: None, short: None };
         if arrival.new {
             self.note_gap(&numbers, now);
             if numbers.clone().any(|number| self.lost.contains(number)) {
@@ -257,6 +260,12 @@ impl Flow {
             run.strike(number);
         }
         let end = numbers.end + u64::from(train.left);
+        if !run.is_opening() && !run.wants.is_empty() {
+            let mut wanted = 0;
+            run.bytes(numbers.clone(), |piece| wanted += piece.end - piece.start);
+            let filled: usize = train.frames.iter().map(|frame| frame.length()).sum();
+            arrival.short = Some(end < run.numbers.end || (filled as u64) < wanted);
+        }
         if !run.is_opening() && end < run.numbers.end {
             self.hand_back(index, end, release);
         } else if run.is_opening() {
@@ -402,6 +411,11 @@ impl Flow {
     pub(crate) fn parked_from(&self) -> Option<u64> {
         let runs = self.marked_runs().filter(|run| run.parked.is_some());
         runs.flat_map(|run| &run.wants).map(|range| range.start).min()
+    }
+
+    /// The first byte that is on its way.
+    pub(crate) fn awaited_from(&self) -> Option<u64> {
+        self.runs.iter().flat_map(|run| &run.wants).map(|range| range.start).min()
     }
 
     /// Patience has ended where it was asked for until `now`: those runs count as just claimed; whether there

@@ -173,6 +173,8 @@ pub struct Client {
     upload: Upload,
     /// Whether the last claim carried input: output gets its turn too.
     input_last: bool,
+    /// Whether the server had fewer bytes than were asked for last.
+    short: bool,
     /// The echo value of the Hello that was answered first.
     welcome: Option<u64>,
     /// Those of others.
@@ -219,6 +221,7 @@ impl Client {
             input,
             upload: Upload::new(),
             input_last: false,
+            short: true,
             welcome: None,
             stray_hellos: Vec::new(),
             failure: None,

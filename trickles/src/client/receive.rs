@@ -68,6 +68,7 @@ impl Client {
         let mut release = |range: Range<u64>| release(outputs, assembler, range);
         let presented = flow.presented(train.number);
         let arrival = flow.receive(train, self.now, &mut release);
+        self.short = arrival.short.unwrap_or(self.short);
         self.take_frames(train, presented.as_ref());
         if arrival.new {
             self.note_arrival(train, arrival.elapsed.map(|elapsed| elapsed.saturating_sub(hold)));
@@ -308,6 +309,7 @@ impl Client {
         } else if !self.flow.as_mut().is_some_and(|flow| flow.park(echo, until)) {
             return;
         }
+        self.short = true;
         self.progress = self.progress.max(until);
         self.active = self.now;
         self.backoff = 0;

@@ -72,6 +72,12 @@ impl Client {
             (Some(missing), Some(parked)) if missing < parked => None,
             _ => flow.parked_until(false),
         };
+        // Of output without a known end nobody knows how much there is: while answers come short, one claim at a
+        // time asks for more.
+        let unknown = self.outputs.known_end() == u64::MAX && self.short;
+        if input.is_none() && unknown && missing >= flow.awaited_from() && flow.awaited_from().is_some() {
+            return Step::Idle;
+        }
         let patience = parked.unwrap_or(Timestamp::ZERO).max(self.pending_until);
         if input.is_none() && patience > self.now {
             return Step::Wait(patience);

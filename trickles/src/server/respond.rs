@@ -33,7 +33,10 @@ impl Server {
         if hold >= MIN_HOLD_MICROS {
             Frame::Hold(hold).emit(&mut front);
         }
-        front.extend_from_slice(&minisocket.front);
+        // Two user continuations might not fit into a packet.
+        if !matches!(reply, Reply::Next(_)) {
+            front.extend_from_slice(&minisocket.front);
+        }
         let mut sealed = Vec::new();
         let mut next = None;
         let mut consumed = 0;

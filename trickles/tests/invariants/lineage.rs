@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use trickles::epoch::CurveId;
-use trickles::server::{Application, Event, Next, Output, Reset, Unanswered};
-use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, Input, Request, Run, Runs};
+use trickles::server::{Application, Event, Next, Outbox, Output, Received, Reply, Reset, Unanswered};
+use trickles::user_continuation::MAX_STATE;
+use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, Input, Request, Response, Run, Runs};
 
 use crate::lab::liar::hello;
 use crate::lab::{Lab, Liar};
@@ -41,7 +42,8 @@ fn bytes_that_the_presented_state_regenerates_come_from_no_other() {
     let proof = liar.proof(&train.fields.epoch, train.fields.tag, proven).unwrap();
     let mut show = |position: u64, user_continuation: &[u8], offset| {
         let mut runs = Runs::default();
-        assert!(runs.push(Run { first: first + position, count: 1 }, &[0..2]));
+        let wants = 0..2;
+        assert!(runs.push(Run { first: first + position, count: 1 }, std::slice::from_ref(&wants)));
         let claim = Claim {
             echo: position,
             continuation: &train.sealed,
@@ -63,4 +65,40 @@ fn bytes_that_the_presented_state_regenerates_come_from_no_other() {
     show(2, &opened, 5);
     let answer = show(3, &held, 6);
     assert_eq!(answer.data, [(0, vec![1, 2])]);
+}
+
+/// An application can say what follows whatever the event is, in a state as long as any.
+#[test]
+fn what_follows_fits_beside_input_that_is_refused() {
+    let mut lab = Lab::new();
+    let liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 4200);
+    lab.wait(Duration::from_millis(10));
+    let train = liar.trains[0].clone();
+    let proof = liar.proof(&train.fields.epoch, train.fields.tag, train.fields.end()).unwrap();
+    let request = |position: u64, offset, bytes| {
+        let mut runs = Runs::default();
+        assert!(runs.push(Run { first: train.fields.first + position, count: 1 }, &[]));
+        let claim = Claim {
+            echo: position,
+            continuation: &train.sealed,
+            kind: ClaimKind::Continue { proven: train.fields.end(), proof },
+            exit: None,
+            packet_size: BASE_PACKET_SIZE,
+            runs,
+            user_continuation: &liar.user,
+            input: Some(Input { offset, bytes, fin: false }),
+        };
+        let mut datagram = Vec::new();
+        Request::Claim(claim).emit(1200, &mut datagram);
+        datagram
+    };
+    assert!(lab.exchange(&request(0, 4, b"BIG\n"), liar.address).user.is_some());
+    let (mut outbox, datagram) = (Outbox::default(), request(1, 100, b"x"));
+    let received = lab.server.receive(&datagram, liar.address, lab.now, &mut outbox);
+    let Some(Received::Event(event)) = received else { panic!("{received:?}") };
+    let state = vec![1; MAX_STATE];
+    let next = Next { state, output: 0..1, ..Next::default() };
+    lab.server.respond(event, Reply::Next(next), &mut Dice(0), lab.now, &mut outbox).unwrap();
+    let packets: Vec<_> = outbox.packets().map(|packet| Response::parse(packet).unwrap()).collect();
+    assert!(matches!(packets[..], [Response::Train(_)]), "{packets:?}");
 }

@@ -6,10 +6,11 @@ use proptest::prelude::*;
 use trickles::client::{Client, ClientConfig};
 use trickles::epoch::CurveId;
 use trickles::time::Timestamp;
+use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, Input, Request, Run, Runs};
 
 use crate::cases;
 use crate::lab::liar::hello;
-use crate::lab::{Choices, Kind, Lab, Liar, Spec};
+use crate::lab::{Choices, Kind, Lab, Liar, RANGE, Spec};
 
 /// One datagram of each kind that a flow sends, all of them in order.
 fn conversation(lab: &mut Lab) -> (Liar, Vec<Vec<u8>>) {
@@ -93,6 +94,51 @@ proptest! {
             let answer = lab.raw(&datagram, liar.address);
             let bytes: usize = answer.iter().map(Vec::len).sum();
             prop_assert!(answer.len() <= trickles::wire::MAX_EMIT && bytes <= 128 * 9000);
+        }
+    }
+
+    /// Whatever input says of itself, under user continuations of every kind, each with what the server
+    /// remembers.
+    #[test]
+    fn no_input_makes_a_server_panic_or_stay_silent(seed in any::<u64>()) {
+        let mut choices = Choices(seed);
+        let mut lab = Lab::new();
+        let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 12_000);
+        let mut users = vec![liar.user.clone()];
+        for _ in 0..4 {
+            lab.wait(Duration::from_millis(20));
+            let flight = std::mem::take(&mut liar.trains);
+            for train in &flight {
+                let proven = train.fields.end();
+                // What was answered with a notice leaves a gap.
+                let proof = liar.proof(&train.fields.epoch, train.fields.tag, proven);
+                let Some(proof) = proof else { continue };
+                for position in train.numbers() {
+                    let bytes = *choices.pick(&[&b""[..], b"x", b"PUT\n", b"BIG\n", &[7; 500]]);
+                    let near = *choices.pick(&[0, 4, 8, 8 + RANGE, 1 << 60, u64::MAX]);
+                    let offset = near.wrapping_add(choices.below(8)).wrapping_sub(choices.below(8));
+                    let offset = offset.min(u64::MAX - bytes.len() as u64);
+                    let user_continuation = choices.pick(&users).clone();
+                    let mut runs = Runs::default();
+                    runs.push(Run { first: position, count: 1 }, &[]);
+                    let claim = Claim {
+                        echo: choices.word(),
+                        continuation: &train.sealed,
+                        kind: ClaimKind::Continue { proven, proof },
+                        exit: None,
+                        packet_size: BASE_PACKET_SIZE,
+                        runs,
+                        user_continuation: &user_continuation,
+                        input: Some(Input { offset, bytes, fin: choices.chance(20) }),
+                    };
+                    let mut datagram = Vec::new();
+                    Request::Claim(claim).emit(1200, &mut datagram);
+                    let answer = lab.exchange(&datagram, liar.address);
+                    prop_assert!(answer.packets + answer.notices.len() as u64 == 1, "{answer:?}");
+                    users.extend(answer.user.clone());
+                    liar.receive(&answer);
+                }
+            }
         }
     }
 
