@@ -126,6 +126,8 @@ impl Server {
     /// Replaces the key ring: keys may come and go at any time.
     pub fn set_key_ring(&mut self, ring: KeyRing) {
         self.seal.ring = ring;
+        // What is remembered may be sealed under a key that is gone.
+        self.inputs = InputCache::new(self.config.input_cache);
     }
 
     /// Takes one datagram and lets `application` answer it; what is to be sent to `from` is added to `outbox`.
