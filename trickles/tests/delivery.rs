@@ -7,33 +7,14 @@ mod common;
 
 use std::time::Duration;
 
-use common::{World, new_server, path, pattern};
+use common::seeds::{Choices, outcomes};
+use common::{World, new_server, path};
 use trickles::client::ClientConfig;
 use trickles::epoch::CurveId;
 use trickles::stats::Discard;
 use trickles_netem::Path;
 
 const ONE_WAY: Duration = Duration::from_millis(5);
-
-/// A deterministic stream of choices.
-struct Choices(u64, u64);
-
-impl Choices {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.1 += 1;
-        let bytes: Vec<u8> = (0..8).map(|byte| pattern(self.0, self.1 * 8 + byte)).collect();
-        u64::from_le_bytes(bytes.try_into().unwrap()) % bound
-    }
-
-    fn share(&mut self, most: f64) -> f64 {
-        // The ends are as likely as anything between them.
-        match self.below(4) {
-            0 => 0.0,
-            1 => most,
-            _ => self.below(1000) as f64 / 1000.0 * most,
-        }
-    }
-}
 
 fn ugly_path(choices: &mut Choices) -> Path {
     let rate = [2, 10, 50, 200][choices.below(4) as usize];
@@ -58,7 +39,7 @@ struct Run {
 }
 
 fn run(seed: u64) -> Run {
-    let mut choices = Choices(seed, 0);
+    let mut choices = Choices::new(seed);
     let (up, down) = (ugly_path(&mut choices), ugly_path(&mut choices));
     let mut world = World::new(up, down, seed);
     // Several answers on one stream: requests short and long, the last one closing.
@@ -121,37 +102,13 @@ fn run(seed: u64) -> Run {
     outcome
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number: {value}")))
-}
-
 #[test]
 fn every_byte_arrives_under_every_combination_of_trouble() {
-    if let Some(seed) = number("TRICKLES_SEED") {
-        println!("{:?}", run(seed));
-        return;
-    }
-    let runs = number("TRICKLES_RUNS").unwrap_or(500);
-    let (mut bytes, mut restarts, mut seconds) = (0, 0, 0.0);
-    for seed in 0..runs {
-        let result = std::panic::catch_unwind(|| run(seed));
-        match result {
-            Ok(outcome) => {
-                bytes += outcome.bytes;
-                restarts += outcome.restarts;
-                seconds += outcome.seconds;
-            }
-            Err(panic) => {
-                println!("failed with TRICKLES_SEED={seed}");
-                std::panic::resume_unwind(panic);
-            }
-        }
-    }
-    println!(
-        "{runs} runs, seeds 0..{runs}: {bytes} bytes exact, {restarts} server restarts, {seconds:.0} s emulated"
-    );
+    let runs = outcomes(500, run);
+    let bytes: u64 = runs.iter().map(|run| run.bytes).sum();
+    let restarts: u32 = runs.iter().map(|run| run.restarts).sum();
+    let seconds: f64 = runs.iter().map(|run| run.seconds).sum();
+    println!("{} runs: {bytes} bytes exact, {restarts} server restarts, {seconds:.0} s emulated", runs.len());
 }
 
 /// What gets past no kernel still reaches the parsers here. Bytes may be wrong then, but nothing panics, hangs

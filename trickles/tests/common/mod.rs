@@ -9,6 +9,8 @@
     reason = "each scenario is a crate of its own and uses its part"
 )]
 
+pub mod seeds;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ mod corners;
 use std::time::Duration;
 
 use application::{Uploads, digest};
+use common::seeds::{Choices, outcomes};
 use common::{World, new_server, path, pattern};
 use trickles::client::ClientConfig;
 use trickles::stats::Discard;
@@ -107,24 +108,6 @@ impl Uploader {
     }
 }
 
-/// A deterministic stream of choices.
-struct Choices(u64, u64);
-
-impl Choices {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.1 += 1;
-        let bytes: Vec<u8> = (0..8).map(|byte| pattern(self.0, self.1 * 8 + byte)).collect();
-        u64::from_le_bytes(bytes.try_into().unwrap()) % bound
-    }
-
-    fn share(&mut self, most: f64) -> f64 {
-        match self.below(3) {
-            0 => 0.0,
-            _ => self.below(1000) as f64 / 1000.0 * most,
-        }
-    }
-}
-
 fn ugly_path(choices: &mut Choices) -> Path {
     let rate = [5, 20, 100][choices.below(3) as usize];
     let delay = Duration::from_micros([200, 5_000, 30_000][choices.below(3) as usize]);
@@ -139,7 +122,7 @@ fn ugly_path(choices: &mut Choices) -> Path {
 }
 
 fn run(seed: u64) -> u64 {
-    let mut choices = Choices(seed, 0);
+    let mut choices = Choices::new(seed);
     let mode = MODES[(seed % 5) as usize];
     let length = [0, 1, 900, 20_000, 150_000][choices.below(5) as usize] + choices.below(1000);
     let (up, down) = (ugly_path(&mut choices), ugly_path(&mut choices));
@@ -163,30 +146,10 @@ fn run(seed: u64) -> u64 {
     length
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number: {value}")))
-}
-
 #[test]
 fn input_arrives_under_every_combination_of_trouble() {
-    if let Some(seed) = number("TRICKLES_SEED") {
-        println!("{} bytes", run(seed));
-        return;
-    }
-    let runs = number("TRICKLES_RUNS").unwrap_or(2000);
-    let mut bytes = 0;
-    for seed in 0..runs {
-        match std::panic::catch_unwind(|| run(seed)) {
-            Ok(length) => bytes += length,
-            Err(panic) => {
-                println!("failed with TRICKLES_SEED={seed}");
-                std::panic::resume_unwind(panic);
-            }
-        }
-    }
-    println!("{runs} runs, seeds 0..{runs}: {bytes} bytes of input exact");
+    let runs = outcomes(2000, run);
+    println!("{} runs: {} bytes of input exact", runs.len(), runs.iter().sum::<u64>());
 }
 
 /// Packets of input are fewer bytes than packets of output: each brings its own continuations. Apart from that an
