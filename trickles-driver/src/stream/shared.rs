@@ -284,3 +284,57 @@ pub(super) fn is_unreachable(error: &io::Error) -> bool {
     // Windows says reset.
     matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use trickles::client::ClientConfig;
+
+    use super::*;
+    use crate::fake::FakeSocket;
+
+    fn shared(socket: Arc<FakeSocket>) -> Shared {
+        let config = ClientConfig { packet_size: Some(1200), ..ClientConfig::default() };
+        Shared::new(socket, (Ipv4Addr::LOCALHOST, 9).into(), |now| Client::new(config, [0; 16], now))
+    }
+
+    #[test]
+    fn datagrams_of_one_size_leave_together_and_the_last_may_be_shorter() {
+        let mut batch = DatagramBatch::default();
+        let taken = [100, 100, 60, 60].map(|length| batch.push(&vec![0; length], 64));
+        assert_eq!((taken, batch.bytes.len(), batch.segment), ([true, true, true, false], 260, 100));
+        let mut batch = DatagramBatch::default();
+        let taken = [100, 101, 100, 100].map(|length| batch.push(&vec![0; length], 2));
+        assert_eq!((taken, batch.bytes.len()), ([true, false, true, false], 200));
+    }
+
+    #[test]
+    fn what_the_system_does_not_segment_leaves_one_by_one() {
+        let socket = FakeSocket::new(64, |_, segment_size| match segment_size {
+            Some(_) => Err(ErrorKind::InvalidInput.into()),
+            None => Ok(()),
+        });
+        let shared = shared(socket.clone());
+        let mut state = shared.lock();
+        for _ in 0..3 {
+            assert!(state.batch.push(&[0; 100], 64));
+        }
+        // The client has its Hello to send.
+        assert!(shared.transmit(&mut state, shared.clock.now()));
+        assert_eq!(socket.take_sent(), [(100, None), (100, None), (100, None), (1200, None)]);
+        assert!(state.batch.alone && !state.is_blocked());
+    }
+
+    #[test]
+    fn a_full_socket_keeps_what_it_did_not_take() {
+        let socket = FakeSocket::new(64, |_, _| Ok(()));
+        let shared = shared(socket.clone());
+        let mut state = shared.lock();
+        socket.full.store(1, std::sync::atomic::Ordering::Relaxed);
+        assert!(!shared.transmit(&mut state, shared.clock.now()) && state.is_blocked());
+        socket.full.store(0, std::sync::atomic::Ordering::Relaxed);
+        assert!(shared.transmit(&mut state, shared.clock.now()) && !state.is_blocked());
+        assert_eq!(socket.take_sent(), [(1200, None)]);
+    }
+}
