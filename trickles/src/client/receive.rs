@@ -68,7 +68,9 @@ impl Client {
         let mut release = |range: Range<u64>| release(outputs, assembler, range);
         let presented = flow.presented(train.number);
         let arrival = flow.receive(train, self.now, &mut release);
-        self.short = arrival.short.unwrap_or(self.short);
+        if arrival.new {
+            self.short = arrival.short.unwrap_or(self.short);
+        }
         self.take_frames(train, presented.as_ref());
         if arrival.new {
             self.note_arrival(train, arrival.elapsed.map(|elapsed| elapsed.saturating_sub(hold)));

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use super::upload::Chunk;
 use super::{Client, OpeningKind};
+use crate::continuation::SEALED_LENGTH;
 use crate::epoch::INITIAL_WINDOW;
 use crate::time::Timestamp;
-use crate::wire::{MAX_TRAIN, room};
+use crate::wire::{HEADER, MAX_TRAIN, room};
 
 /// Claims that are due within this time leave together: timers are not more punctual.
 pub(super) const TIMER_GRANULARITY: Duration = Duration::from_millis(1);
 /// A train is at most as long as the path carries in this time.
 const TRAIN_TIME: Duration = Duration::from_millis(1);
-/// What a claim of one run with input has at most besides the input, the user continuation and wanted ranges.
-const CLAIM_OVERHEAD: usize = 10 + 120 + 20 + 2 + 1 + 8 + 1 + 10 + 2 + 10;
+/// What a claim of one run with input has at most besides the input, the user continuation and wanted ranges:
+/// header, continuation, fields of the kind, packet size, flags, exit, number of runs, the run, and what precedes
+/// user continuation and input (docs/protocol.md section 2.7).
+const CLAIM_OVERHEAD: usize = HEADER + SEALED_LENGTH + 20 + 2 + 1 + 8 + 1 + 10 + 2 + 10;
 
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,15 +70,19 @@ impl Client {
         }
         // What the server has asked patience for would be all that another claim could ask for, unless bytes
         // before it are missing: these are there already.
-        let missing = self.outputs.next_want(from, self.assembler.limit()).map(|(range, _)| range.start);
-        let parked = match (missing, flow.parked_from()) {
-            (Some(missing), Some(parked)) if missing < parked => None,
+        let missing = || self.outputs.next_want(from, self.assembler.limit()).map(|(range, _)| range.start);
+        let is_missing_before = |at: u64| missing().is_some_and(|missing| missing < at);
+        let parked = match flow.parked_from() {
+            Some(parked) if is_missing_before(parked) => None,
             _ => flow.parked_until(false),
         };
         // Of output without a known end nobody knows how much there is: while answers come short, one claim at a
         // time asks for more.
         let unknown = self.outputs.known_end() == u64::MAX && self.short;
-        if input.is_none() && unknown && missing >= flow.awaited_from() && flow.awaited_from().is_some() {
+        if input.is_none()
+            && unknown
+            && flow.awaited_from().is_some_and(|awaited| !is_missing_before(awaited))
+        {
             return Step::Idle;
         }
         let patience = parked.unwrap_or(Timestamp::ZERO).max(self.pending_until);
