@@ -52,8 +52,8 @@ pub(super) fn run(bytes: &[u8]) {
     });
 }
 
-/// What a stream of requests comes to: all output, and how much input was taken.
-fn exchange(site: &mut Site, text: &[u8], piece: &mut dyn FnMut(usize) -> usize) -> (Vec<u8>, usize, bool) {
+/// What a stream of requests comes to: all output, and how much input was taken where it goes on.
+fn exchange(site: &mut Site, text: &[u8], piece: &mut dyn FnMut(usize) -> usize) -> (Vec<u8>, Option<usize>) {
     let (mut state, mut at, mut shown) = (None::<Vec<u8>>, 0, 0);
     let (mut produced, mut output) = (0, Vec::new());
     loop {
@@ -76,8 +76,12 @@ fn exchange(site: &mut Site, text: &[u8], piece: &mut dyn FnMut(usize) -> usize)
         at += next.consumed;
         produced = next.output.end;
         state = Some(next.state);
-        if next.finished || (idle && fin) {
-            return (output, at, next.finished);
+        if next.finished {
+            // The rest does not matter, however much of it was shown.
+            return (output, None);
+        }
+        if idle && fin {
+            return (output, Some(at));
         }
     }
 }

@@ -26,7 +26,8 @@ pub(super) fn run(bytes: &[u8]) {
             break;
         }
         let shard = choices.below(3);
-        let flow = choices.below(4);
+        // A flow is named under one shard only.
+        let flow = shard << 8 | choices.below(4);
         let block = match choices.below(8) {
             0 => u64::MAX - choices.below(2),
             _ => choices.below(64),

@@ -1,5 +1,6 @@
 //! Two replicas are shown the same datagrams at the same time. They share nothing but the key, so what they
-//! answer must be equal, but for what names the process that issued it.
+//! answer must be equal, but for what names the process that issued it. Their clocks agree: what a process allows
+//! for the skew of others it does not allow itself.
 
 #![allow(clippy::unwrap_used, reason = "a laboratory may panic")]
 
@@ -36,7 +37,7 @@ pub(super) fn run(bytes: &[u8]) {
         }
         let address = liar.address;
         let [one, other] = [0, 1].map(|replica: usize| replicas[replica].exchange(&datagram, address));
-        assert_eq!(comparable(&one), comparable(&other));
+        assert!(comparable(&one) == comparable(&other), "{}\n{}", summary(&one), summary(&other));
         // The client goes on with one of them.
         let taken = if choices.chance(50) { one } else { other };
         let (seed, lossy) = (choices.below(256), choices.chance(20));
@@ -69,6 +70,12 @@ fn comparable(answer: &Answer) -> Comparable<'_> {
         UserContinuation { lineage: Lineage { processing: 0, ..user.lineage }, ..user }
     });
     (trains.collect(), notices.collect(), user, &answer.data, answer.bytes)
+}
+
+/// What an answer is, without the data.
+fn summary(answer: &Answer) -> String {
+    let trains: Vec<_> = answer.trains.iter().map(|train| (train.fields, train.refresh)).collect();
+    format!("{} bytes, {:?}, {trains:?}", answer.bytes, answer.notices)
 }
 
 /// A claim of any kind, with what it needs to be granted more often than not.

@@ -153,9 +153,10 @@ impl Lab {
         Self::seeded(config, filter, 9)
     }
 
-    /// One of several processes of a service.
+    /// One of several processes of a service whose clocks agree.
     pub fn replica(seed: u8) -> Self {
-        Self::seeded(ServerConfig::default(), small_filter(), seed)
+        let config = ServerConfig { max_skew: Duration::ZERO, ..ServerConfig::default() };
+        Self::seeded(config, small_filter(), seed)
     }
 
     fn seeded(config: ServerConfig, filter: FilterConfig, seed: u8) -> Self {
