@@ -193,6 +193,8 @@ pub struct Client {
     progress: Timestamp,
     /// Probe time-outs in a row.
     backoff: u32,
+    /// When the probe timeout last expired.
+    probed: Timestamp,
     probe: bool,
     /// The server asked to be left alone until then.
     pending_until: Timestamp,
@@ -232,6 +234,7 @@ impl Client {
             active: now,
             progress: now,
             backoff: 0,
+            probed: Timestamp::ZERO,
             probe: false,
             pending_until: Timestamp::ZERO,
             resume_after: Timestamp::ZERO,
