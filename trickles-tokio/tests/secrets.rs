@@ -1,7 +1,5 @@
 //! What must stay secret is in no output.
 
-#![expect(clippy::unwrap_used, reason = "it is the tests' way to fail, in what they share too")]
-
 use trickles_tokio::Server;
 use trickles_tokio::trickles::key_ring::KeyRing;
 use trickles_tokio::trickles::server::ServerConfig;

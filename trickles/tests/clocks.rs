@@ -145,7 +145,7 @@ fn ordinary() -> Path {
 /// What one replica issues lies in the other one's future, which lets it pass unanswered.
 #[test]
 fn replicas_whose_clocks_differ_by_seconds_serve_a_stream_in_turns() {
-    let mut service = Service::new(1 << 20, ordinary(), vec![ahead(0 * SECOND), ahead(3 * SECOND)]);
+    let mut service = Service::new(1 << 20, ordinary(), vec![ahead(Duration::ZERO), ahead(3 * SECOND)]);
     service.run(60 * SECOND).unwrap();
     let future = service.discarded(0, Discard::Future);
     println!("3 s apart: {:?}, longest stall {:?}, {future} from the future", service.now, service.stall);
@@ -156,7 +156,7 @@ fn replicas_whose_clocks_differ_by_seconds_serve_a_stream_in_turns() {
 /// What the late replica issues is stale for the early one, and gets Refresh.
 #[test]
 fn replicas_further_apart_than_continuations_stay_fresh_go_on_by_refresh() {
-    let mut service = Service::new(1 << 18, ordinary(), vec![ahead(0 * SECOND), ahead(40 * SECOND)]);
+    let mut service = Service::new(1 << 18, ordinary(), vec![ahead(Duration::ZERO), ahead(40 * SECOND)]);
     service.run(100 * SECOND).unwrap();
     let stale = service.discarded(1, Discard::Stale);
     println!("40 s apart: {:?}, longest stall {:?}, {stale} stale", service.now, service.stall);
@@ -168,7 +168,8 @@ fn replicas_further_apart_than_continuations_stay_fresh_go_on_by_refresh() {
 fn clocks_may_differ_by_the_skew_and_no_more() {
     for (apart, refused) in [(20, false), (25, true)] {
         let short = path(200, MILLISECOND / 10, 200_000);
-        let mut service = Service::new(1 << 20, short, vec![ahead(0 * SECOND), ahead(apart * MILLISECOND)]);
+        let mut service =
+            Service::new(1 << 20, short, vec![ahead(Duration::ZERO), ahead(apart * MILLISECOND)]);
         service.run(20 * SECOND).unwrap();
         assert_eq!(service.discarded(0, Discard::Future) > 0, refused, "{apart} ms");
         service.assert_honest();
@@ -209,7 +210,7 @@ fn a_servers_clock_may_leap() {
 #[test]
 fn a_clients_clock_may_step_and_leap() {
     for step in [MILLISECOND, 50 * MILLISECOND, 2 * SECOND] {
-        let mut service = Service::new(4 << 20, ordinary(), vec![ahead(0 * SECOND)]);
+        let mut service = Service::new(4 << 20, ordinary(), vec![ahead(Duration::ZERO)]);
         service.client_clock = Box::new(move |time| {
             let start = Timestamp::from_millis(5000);
             if time < SECOND { start + time } else { start + time - step }
@@ -218,7 +219,7 @@ fn a_clients_clock_may_step_and_leap() {
         println!("{step:?} back: {:?}, longest stall {:?}", service.now, service.stall);
         assert!(service.stall < step + 700 * MILLISECOND);
         service.assert_honest();
-        let mut service = Service::new(4 << 20, ordinary(), vec![ahead(0 * SECOND)]);
+        let mut service = Service::new(4 << 20, ordinary(), vec![ahead(Duration::ZERO)]);
         service.client_clock =
             Box::new(move |time| Timestamp::ZERO + time + if time < SECOND { Duration::ZERO } else { step });
         service.run(20 * SECOND).unwrap();
@@ -251,7 +252,7 @@ fn time_may_come_to_an_end() {
         let start = Timestamp::NEVER - left;
         let mut service = Service::new(4 << 20, ordinary(), vec![Box::new(move |time| start + time)]);
         assert!(service.run(200 * SECOND).is_err());
-        let mut service = Service::new(4 << 20, ordinary(), vec![ahead(0 * SECOND)]);
+        let mut service = Service::new(4 << 20, ordinary(), vec![ahead(Duration::ZERO)]);
         service.client_clock = Box::new(move |time| start + time);
         assert!(service.run(200 * SECOND).is_err());
     }
@@ -261,9 +262,9 @@ fn time_may_come_to_an_end() {
 #[test]
 fn round_trips_may_take_no_time_and_ten_seconds() {
     for (one_way, length) in
-        [(0 * SECOND, 8 << 20), (Duration::from_micros(1), 8 << 20), (5 * SECOND, 1 << 18)]
+        [(Duration::ZERO, 8 << 20), (Duration::from_micros(1), 8 << 20), (5 * SECOND, 1 << 18)]
     {
-        let mut service = Service::new(length, path(1000, one_way, 1 << 20), vec![ahead(0 * SECOND)]);
+        let mut service = Service::new(length, path(1000, one_way, 1 << 20), vec![ahead(Duration::ZERO)]);
         service.run(1000 * SECOND).unwrap();
         println!("{one_way:?} one way: {:?}", service.now);
         service.assert_honest();

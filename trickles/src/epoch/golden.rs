@@ -48,7 +48,9 @@ impl Results {
 
     fn growth(&mut self, growth: &Growth) {
         let Growth { window0, ssthresh, w_max, k, rtt } = *growth;
-        [window0, ssthresh, w_max, k, rtt].map(|value| self.add(value.into()));
+        for value in [window0, ssthresh, w_max, k, rtt] {
+            self.add(value.into());
+        }
     }
 
     fn epoch(&mut self, epoch: Option<Epoch>) {
@@ -145,7 +147,9 @@ fn lives() -> impl Iterator<Item = (CurveId, Growth)> {
 fn the_closed_forms_are_the_same_everywhere() {
     let mut results = Results(Sha256::new());
     for growth in lattice() {
-        CURVES.map(|id| results.curve(id, &growth));
+        for id in CURVES {
+            results.curve(id, &growth);
+        }
     }
     for (number, (id, growth)) in lives().step_by(STEP).enumerate() {
         results.curve(id, &growth);

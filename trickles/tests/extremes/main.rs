@@ -80,15 +80,16 @@ fn any_epoch(choices: &mut Choices) -> Epoch {
     Epoch { exit: Some(exit).filter(|&exit| choices.below(3) == 0 && epoch.admits(exit)), ..epoch }
 }
 
-/// The numbers a server sends in answer, each once, and the bases of the epochs that it opens.
-fn answer(server: &mut Server, claim: &Claim<'_>, now: Timestamp) -> (BTreeSet<u64>, BTreeSet<u64>) {
+/// The numbers a server sends in answer, each once, and whether as Refresh.
+fn answer(server: &mut Server, claim: &Claim<'_>, now: Timestamp) -> (BTreeSet<u64>, bool) {
     let (mut datagram, mut outbox) = (Vec::new(), Outbox::default());
     Request::Claim(claim.clone()).emit(1200.max(MIN_CLAIM), &mut datagram);
     let from = SocketAddr::from((CLIENT, PORT));
     server.handle(&datagram, from, now, &mut PatternApplication::default(), &mut outbox).unwrap();
-    let (mut numbers, mut bases) = (BTreeSet::new(), BTreeSet::new());
+    let (mut numbers, mut refresh) = (BTreeSet::new(), false);
     for packet in outbox.packets() {
         let Some(Response::Train(train)) = Response::parse(packet) else { continue };
+        refresh |= train.refresh;
         for number in train.number..train.number + u64::from(train.span) {
             assert!(numbers.insert(number), "{number} twice");
         }
@@ -96,11 +97,11 @@ fn answer(server: &mut Server, claim: &Claim<'_>, now: Timestamp) -> (BTreeSet<u
             if let Frame::Continuation(sealed) = frame {
                 let fields = Continuation::peek(sealed).expect("what is sealed is within its bounds");
                 assert!(fields.first <= train.number && train.number < fields.end());
-                bases.insert(fields.epoch.base);
+                assert!(fields.epoch.base < MAX_NUMBER);
             }
         }
     }
-    (numbers, bases)
+    (numbers, refresh)
 }
 
 /// Servers neither panic nor wrap, and what they grant they grant once, where the numbers end too.
@@ -108,7 +109,7 @@ fn answer(server: &mut Server, claim: &Claim<'_>, now: Timestamp) -> (BTreeSet<u
 fn claims_at_the_ends_of_every_range_are_answered_within_them() {
     let (authority, mut choices) = (Authority::new(KEY), Choices::new(1));
     let user = authority.seal_user(STREAM, 0..1 << 40, 0, &state(5));
-    let mut granted = [0; 4];
+    let mut granted = [0; 5];
     for case in 0..10_000 {
         let now = one_of(&mut choices, [Timestamp::ZERO, EPOCH, Timestamp::NEVER - SECOND]);
         let age = one_of(&mut choices, [Duration::ZERO, SECOND, 10 * SECOND, 30 * SECOND]);
@@ -142,7 +143,7 @@ fn claims_at_the_ends_of_every_range_are_answered_within_them() {
             _ => (ClaimKind::Resume { rtt: one_of(&mut choices, [0, 10]) }, Run { first: 0, count: 10 }),
         };
         let mut runs = Runs::default();
-        assert!(runs.push(run, &[0..100_000]));
+        assert!(runs.push(run, std::slice::from_ref(&(0..100_000))));
         let claim = Claim {
             echo: case,
             continuation: &sealed,
@@ -154,22 +155,24 @@ fn claims_at_the_ends_of_every_range_are_answered_within_them() {
             input: None,
         };
         let mut server = new_server(1);
-        let (numbers, bases) = answer(&mut server, &claim, now);
+        let (numbers, refresh) = answer(&mut server, &claim, now);
         let (Some(&lowest), Some(&highest)) = (numbers.first(), numbers.last()) else { continue };
+        let kind = if refresh { 4 } else { kind };
         granted[kind] += 1;
         let owned = match claim.kind {
-            ClaimKind::Continue { .. } => epoch.share(&run.positions()),
-            ClaimKind::Recover { lost, rtt, .. } => epoch.recover(lost, rtt).unwrap().share(&run.positions()),
+            ClaimKind::Continue { .. } if !refresh => epoch.share(&run.positions()),
+            ClaimKind::Recover { lost, rtt, .. } if !refresh => {
+                epoch.recover(lost, rtt).unwrap().share(&run.positions())
+            }
             // Whatever was granted under the presented continuation lies before.
             _ => epoch.base + epoch.allowed(first - epoch.base + 64)..u64::MAX,
         };
         assert!(owned.contains(&lowest) && owned.contains(&highest), "{numbers:?}: {claim:?} {presented:?}");
         assert!(highest < MAX_NUMBER + MAX_POSITION + (1 << 21), "{highest}");
-        assert!(bases.iter().all(|&base| base < MAX_NUMBER), "{bases:?}");
         let (again, _) = answer(&mut server, &claim, now);
         assert!(again.is_empty(), "{again:?} again: {claim:?} {presented:?}");
     }
-    println!("granted: {granted:?} of 10000 (Continue, Recover, Restart, Resume)");
+    println!("granted: {granted:?} of 10000 (Continue, Recover, Restart, Resume, Refresh)");
     assert!(granted.iter().all(|&granted| granted > 100), "{granted:?}");
 }
 
