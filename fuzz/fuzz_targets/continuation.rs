@@ -1,0 +1,4 @@
+//! See `trickles_attacks::fuzz`.
+#![cfg_attr(fuzzing, no_main)]
+
+trickles_fuzz::target!("continuation");

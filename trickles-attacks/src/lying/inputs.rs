@@ -1,0 +1,151 @@
+//! Input that the server does not take, and that earns positions all the same.
+
+use trickles::epoch::CurveId;
+use trickles::server::Server;
+use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, Input, Request, Run, Runs};
+
+use super::claims::RTT;
+use super::{Outcome, Strategy};
+use crate::lab::{Lab, Liar, RANGE, Spec, Train, key_ring};
+
+const ROUNDS: usize = 6;
+
+/// What is said of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inputs {
+    /// It begins far behind what the server can know of.
+    Ahead,
+    /// All of a range is stored, of which nothing is.
+    Stored,
+    /// It follows what the newest user continuation has consumed, under the first one.
+    OldState,
+    /// It lies behind the range that is taken in any order, or across its end.
+    Beyond,
+    /// It is the same chunk, at two replicas.
+    Copies,
+}
+
+/// Numbers that a train brought.
+fn numbers(trains: &[Train]) -> u64 {
+    trains.iter().map(|train| train.numbers().end - train.numbers().start).sum()
+}
+
+/// A claim of one position with input and without wants.
+fn request(liar: &Liar, train: &Train, position: u64, user: &[u8], offset: u64, bytes: &[u8]) -> Vec<u8> {
+    let proven = train.fields.end();
+    let proof = liar.proof(&train.fields.epoch, train.fields.tag, proven).unwrap();
+    let mut runs = Runs::default();
+    assert!(runs.push(Run { first: position, count: 1 }, &[]));
+    let claim = Claim {
+        echo: 5,
+        continuation: &train.sealed,
+        kind: ClaimKind::Continue { proven, proof },
+        exit: None,
+        packet_size: BASE_PACKET_SIZE,
+        runs,
+        user_continuation: user,
+        input: Some(Input { offset, bytes, fin: false }),
+    };
+    let mut datagram = Vec::new();
+    Request::Claim(claim).emit(0, &mut datagram);
+    datagram
+}
+
+/// What an honest client has been granted after so many round trips.
+fn honest(rounds: usize) -> u64 {
+    let mut lab = Lab::new();
+    let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 12_000);
+    let mut flight = liar.trains.clone();
+    for _ in 0..rounds {
+        lab.wait(RTT);
+        flight = liar.claim_all(&mut lab, &flight);
+    }
+    numbers(&liar.trains)
+}
+
+impl Inputs {
+    /// Claims every position of a flow with such input, several times, for some round trips.
+    fn inflate(self, lab: &mut Lab) -> (Liar, Vec<Train>) {
+        let mut liar = Liar::connect(lab, 1, CurveId::Cubic, 12_000);
+        let opened = liar.user.clone();
+        let mut replica = Server::new(Default::default(), key_ring(), lab.filter.clone(), [8; 16]);
+        let mut flight = liar.trains.clone();
+        let mut announced = self == Self::Ahead || self == Self::OldState;
+        let mut end = 4;
+        for _ in 0..ROUNDS {
+            lab.wait(RTT);
+            let mut got = Vec::new();
+            for train in &flight {
+                for position in train.numbers() {
+                    let user = if announced && self != Self::OldState { &liar.user } else { &opened };
+                    let say = |offset, bytes: &[u8]| request(&liar, train, position, user, offset, bytes);
+                    let requests = match self {
+                        // A range begins behind `GET` and `PUT`.
+                        _ if !announced => [say(4, b"PUT\n"), say(4, b"PUT\n")],
+                        Self::Ahead => [say(1 << 40, b"x"), say(u64::MAX - 1, b"x")],
+                        Self::Stored => [say(8 + RANGE, b""), say(8 + RANGE, b"")],
+                        Self::OldState => [say(end, b"x"), say(4, b"x")],
+                        Self::Beyond => [say(9 + RANGE, b"x"), say(7 + RANGE, b"xyz")],
+                        Self::Copies => [say(8, b"x"), say(8, b"x")],
+                    };
+                    announced = true;
+                    end += 1;
+                    for request in requests {
+                        let answer = lab.exchange(&request, liar.address);
+                        if self == Self::Copies {
+                            std::mem::swap(&mut lab.server, &mut replica);
+                        }
+                        liar.receive(&answer);
+                        got.extend(answer.trains);
+                    }
+                }
+            }
+            flight = got;
+        }
+        (liar, flight)
+    }
+}
+
+impl Strategy for Inputs {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Ahead => "grows its window with input that is refused",
+            Self::Stored => "says that a range is stored of which nothing is",
+            Self::OldState => "shows input ahead under its first state",
+            Self::Beyond => "sends chunks behind their range and across its end",
+            Self::Copies => "sends copies of a chunk to two replicas",
+        }
+    }
+
+    fn run(&self) -> Outcome {
+        let obtained = numbers(&self.inflate(&mut Lab::new()).0.trains) as f64;
+        let honest = honest(ROUNDS) as f64;
+        Outcome { unit: "numbers", obtained, honest: Some(honest), bound: honest }
+    }
+}
+
+/// Full packets wanted with a window that refused input has grown.
+pub(super) struct RefusedThenFull;
+
+impl Strategy for RefusedThenFull {
+    fn name(&self) -> &'static str {
+        "grows a window by refused input, then wants full ones"
+    }
+
+    fn run(&self) -> Outcome {
+        let mut lab = Lab::new();
+        let (liar, flight) = Inputs::Ahead.inflate(&mut lab);
+        let packets = flight.iter().flat_map(|train| &train.packets);
+        let received: usize = packets.map(|packet| packet.bytes).sum();
+        lab.wait(RTT);
+        let (mut obtained, mut sent) = (0, 0);
+        for train in &flight {
+            let spec = Spec::in_order(train, train.numbers());
+            sent += liar.request(&spec).unwrap().len();
+            obtained += liar.claim(&mut lab, &spec).bytes;
+        }
+        let honest = (honest(ROUNDS + 1) - honest(ROUNDS)) * u64::from(BASE_PACKET_SIZE);
+        let bound = (2 * received + 3 * sent) as f64;
+        Outcome { unit: "bytes", obtained: obtained as f64, honest: Some(honest as f64), bound }
+    }
+}

@@ -1,0 +1,73 @@
+//! Runs every attack and prints what each obtained. See the library's documentation.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use trickles_attacks::{Attack, fuzz, lying};
+
+/// Runs every attack on Trickles and prints what each obtained beside the bound that the design promises.
+///
+/// Exit code: 0 when every bound holds, 1 when one does not, 2 when something could not be run.
+#[derive(Debug, Parser)]
+#[command(after_help = "Examples:\n  trickles-attacks\n  trickles-attacks --only lying --only fuzz")]
+struct Arguments {
+    /// Runs only attacks of this kind; may be repeated.
+    #[arg(long, value_enum)]
+    only: Vec<Kind>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Clients that lie, in virtual time.
+    Lying,
+    /// Arbitrary bytes for parsers, server and client: the corpora of the fuzzers, and mutations of them.
+    Fuzz,
+}
+
+impl Kind {
+    fn attacks(self) -> Vec<Box<dyn Attack>> {
+        match self {
+            Self::Lying => lying::attacks(),
+            Self::Fuzz => fuzz::attacks(),
+        }
+    }
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let kinds = Kind::value_variants().iter().filter(|kind| {
+        let only = &arguments.only;
+        only.is_empty() || only.contains(kind)
+    });
+    let attacks: Vec<Box<dyn Attack>> = kinds.flat_map(|kind| kind.attacks()).collect();
+    let bar = ProgressBar::new(attacks.len() as u64);
+    bar.set_style(ProgressStyle::with_template("{pos}/{len} {wide_bar} {elapsed} {msg}")?);
+    println!(
+        "{:<58} | {:<34} | {:>10} {:<16} | {:>7} | {:>10} |",
+        "attack", "strength", "obtained", "", "honest", "bound"
+    );
+    let (mut violated, mut failed) = (0, 0);
+    for attack in &attacks {
+        bar.set_message(attack.name());
+        let shown = match attack.run() {
+            Ok(outcome) => {
+                violated += u32::from(!outcome.holds());
+                outcome.to_string()
+            }
+            Err(error) => {
+                failed += 1;
+                format!("not run: {error:#}")
+            }
+        };
+        bar.suspend(|| println!("{:<58} | {:<34} | {shown}", attack.name(), attack.strength()));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    println!("{} attacks, {violated} beyond their bound, {failed} not run", attacks.len());
+    if failed > 0 {
+        bail!("{failed} attacks could not be run");
+    }
+    Ok(if violated == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
