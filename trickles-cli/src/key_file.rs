@@ -11,7 +11,7 @@ use trickles::key_ring::{KEY_LENGTH, KeyRing};
 use zeroize::Zeroizing;
 
 /// Far more than any key ring has, so that a wrong file is not read into memory.
-const MAX_LENGTH: u64 = 1 << 20;
+const MAX_LENGTH: usize = 1 << 20;
 
 /// A line of a key ring: `id` and a fresh key.
 pub(crate) fn generate(id: u16) -> Result<Zeroizing<String>> {
@@ -49,13 +49,15 @@ pub(crate) fn load(path: &Path) -> Result<KeyRing> {
         format!("cannot open the key file {name}{hint}")
     })?;
     check_private(&file, path)?;
-    let mut text = Zeroizing::new(String::new());
-    let length = file
-        .take(MAX_LENGTH)
-        .read_to_string(&mut text)
+    // A buffer that grows leaves its contents behind where they were.
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_LENGTH));
+    file.take(MAX_LENGTH as u64)
+        .read_to_end(&mut text)
         .with_context(|| format!("cannot read the key file {name}"))?;
-    ensure!((length as u64) < MAX_LENGTH, "the key file {name} is too long to be one");
-    KeyRing::parse(&text).with_context(|| format!("the key file {name} is no key ring"))
+    ensure!(text.len() < MAX_LENGTH, "the key file {name} is too long to be one");
+    // The error of `from_utf8` tells no more than a position.
+    let text = str::from_utf8(&text).with_context(|| format!("the key file {name} is no text"))?;
+    KeyRing::parse(text).with_context(|| format!("the key file {name} is no key ring"))
 }
 
 /// Reads the key ring in the user's data directory; makes it when there is none.
@@ -95,8 +97,9 @@ fn create_private_directory(path: &Path) -> io::Result<()> {
 #[cfg(unix)]
 fn check_private(file: &File, path: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
-    let mode = file.metadata()?.mode();
-    let name = path.display();
+    let metadata = file.metadata()?;
+    let (mode, name) = (metadata.mode(), path.display());
+    ensure!(!metadata.is_dir(), "the key file {name} is a directory");
     ensure!(
         mode & 0o077 == 0,
         "others can read or write the key file {name} (mode {:03o}): run `chmod 600 {name}`, and replace the \
@@ -165,7 +168,7 @@ mod tests {
         load_or_create_at(&path).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
-        for open in [0o640, 0o604, 0o620] {
+        for open in [0o640, 0o604, 0o620, 0o602, 0o610] {
             fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
             let message = load(&path).unwrap_err().to_string();
             assert!(message.contains(&format!("chmod 600 {}", path.display())), "{message}");
@@ -173,13 +176,35 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_line_and_the_file() {
+    fn errors_name_the_file_and_what_is_wrong_and_show_no_key() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
-        create(&path, &format!("# comment\n1 {}\n2 xyz\n", "00".repeat(32))).unwrap();
-        let message = format!("{:#}", load(&path).unwrap_err());
-        assert!(message.contains("line 3") && message.contains(path.to_str().unwrap()), "{message}");
+        let digits = "5ec2e7".repeat(11)[..64].to_owned();
+        let (short, long) = (&digits[..63], format!("{digits}0"));
+        let expected = "line 3 is not a key: expected an id and 64 hexadecimal digits";
+        for (third, words) in [
+            (digits.as_bytes(), expected),
+            (format!("65536 {digits}").as_bytes(), expected),
+            (format!("2 {short}").as_bytes(), expected),
+            (format!("2 {long}").as_bytes(), expected),
+            (format!("2 {short}g").as_bytes(), expected),
+            (format!("2, {digits}").as_bytes(), expected),
+            (format!("{digits} 2").as_bytes(), expected),
+            (format!("1 {digits}").as_bytes(), "key id 1 occurs twice"),
+            (&[format!("2 {digits}").as_bytes(), b"\xff"].concat(), "is no text"),
+            (&[b'#'; MAX_LENGTH], "is too long"),
+        ] {
+            fs::write(&path, [format!("# comment\n1 {digits}\n").as_bytes(), third].concat()).unwrap();
+            #[cfg(unix)]
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            let error = load(&path).unwrap_err();
+            let message = format!("{error:#}");
+            assert!(message.contains(words) && message.contains(path.to_str().unwrap()), "{message}");
+            assert!(!format!("{error:#} {error:?}").contains(&digits[..6]), "{message}");
+        }
         let message = format!("{:#}", load(&directory.path().join("none")).unwrap_err());
         assert!(message.contains("trickles keygen"), "{message}");
+        let message = format!("{:#}", load(directory.path()).unwrap_err());
+        assert!(message.contains("directory") && !message.contains("chmod"), "{message}");
     }
 }

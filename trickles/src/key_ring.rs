@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use hmac::digest::FixedOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -29,7 +30,7 @@ pub enum KeyRingError {
     Malformed(usize),
 }
 
-/// One ring key, expanded into one key per purpose; no derived key serves two.
+/// One ring key, expanded into one key per purpose; no derived key serves two. All of it is wiped when dropped.
 #[derive(Clone)]
 pub(crate) struct Keys {
     id: u16,
@@ -62,7 +63,9 @@ fn keyed(key: &[u8; 32]) -> HmacSha256 {
 fn expand(secret: &[u8; KEY_LENGTH], label: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut mac = keyed(secret);
     mac.update(label);
-    Zeroizing::new(mac.finalize().into_bytes().into())
+    let mut out = Zeroizing::new([0; 32]);
+    mac.finalize_into((&mut *out).into());
+    out
 }
 
 fn half(key: &[u8; 32]) -> Zeroizing<[u8; 16]> {
@@ -92,18 +95,25 @@ pub struct KeyRing {
 impl KeyRing {
     /// Builds a ring from `(id, secret)` pairs; the first one signs, all verify.
     ///
+    /// The ring keeps what it derives from the secrets and wipes that when dropped. The caller's copies are the
+    /// caller's to wipe.
+    ///
     /// # Errors
     /// [`KeyRingError::Empty`] without keys, [`KeyRingError::Duplicate`] when an id occurs twice.
     pub fn new(keys: &[(u16, [u8; KEY_LENGTH])]) -> Result<Self, KeyRingError> {
+        Self::of(keys.iter().map(|(id, secret)| Keys::derive(*id, secret)).collect())
+    }
+
+    fn of(keys: Vec<Keys>) -> Result<Self, KeyRingError> {
         if keys.is_empty() {
             return Err(KeyRingError::Empty);
         }
-        for (index, (id, _)) in keys.iter().enumerate() {
-            if keys[..index].iter().any(|(other, _)| other == id) {
+        for (index, Keys { id, .. }) in keys.iter().enumerate() {
+            if keys[..index].iter().any(|other| other.id == *id) {
                 return Err(KeyRingError::Duplicate(*id));
             }
         }
-        Ok(Self { keys: keys.iter().map(|(id, secret)| Keys::derive(*id, secret)).collect() })
+        Ok(Self { keys })
     }
 
     /// Reads a ring from text: one key a line, `ID HEX` with 64 hexadecimal digits; empty lines and lines
@@ -112,14 +122,15 @@ impl KeyRing {
     /// # Errors
     /// [`KeyRingError`], naming the line at fault.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
-        let mut keys = Zeroizing::new(Vec::new());
+        // A vector that grows leaves its contents behind where they were.
+        let mut keys = Vec::with_capacity(text.lines().count());
         for (index, line) in text.lines().map(str::trim).enumerate() {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             keys.push(parse_line(line).ok_or(KeyRingError::Malformed(index + 1))?);
         }
-        Self::new(&keys)
+        Self::of(keys)
     }
 
     /// The id of the key that signs.
@@ -142,18 +153,18 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-fn parse_line(line: &str) -> Option<(u16, [u8; KEY_LENGTH])> {
+fn parse_line(line: &str) -> Option<Keys> {
     let (id, digits) = line.split_once(char::is_whitespace)?;
     let digits = digits.trim().as_bytes();
     if digits.len() != 2 * KEY_LENGTH {
         return None;
     }
-    let mut secret = [0; KEY_LENGTH];
+    let mut secret = Zeroizing::new([0; KEY_LENGTH]);
     for (byte, pair) in secret.iter_mut().zip(digits.chunks_exact(2)) {
         let digit = |c: u8| char::from(c).to_digit(16);
         *byte = u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()?;
     }
-    Some((id.parse().ok()?, secret))
+    Some(Keys::derive(id.parse().ok()?, &secret))
 }
 
 /// Seals and opens continuations under one service label.

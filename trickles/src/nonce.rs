@@ -7,6 +7,7 @@
 use std::hash::Hasher;
 use std::ops::Range;
 
+use ctutils::CtEq;
 use siphasher::sip::SipHasher24;
 
 /// Keyed 64-bit digest of a list of words.
@@ -21,6 +22,11 @@ pub(crate) fn prf(key: &[u8; 16], words: &[u64]) -> u64 {
 /// The nonce of the numbers in `run` under one epoch tag.
 pub(crate) fn run(key: &[u8; 16], tag: u64, run: Range<u64>) -> u64 {
     prf(key, &[tag, run.start]) ^ prf(key, &[tag, run.end])
+}
+
+/// Whether a proof is the expected one. In constant time, although no machine compares eight bytes one by one.
+pub(crate) fn proves(proof: u64, expected: u64) -> bool {
+    proof.ct_eq(&expected).to_bool()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use common::{World, new_server, path};
 use trickles::client::ClientConfig;
+use trickles::time::Timestamp;
 
 /// Longest time without a received byte while the server is away for `outage` at each second.
 fn longest_stall(one_way: Duration, outage: Duration) -> Duration {
@@ -46,4 +47,28 @@ fn a_restart_stalls_a_download_for_less_than_a_second() {
         println!("one way {one_way:?}, server away for {outage:?}: longest stall {longest:?}");
         assert!(longest < outage + Duration::from_millis(700), "{longest:?}");
     }
+}
+
+/// The machine was suspended, say, and every deadline is long past.
+#[test]
+fn a_client_that_wakes_late_asks_once() {
+    let one_way = Duration::from_millis(5);
+    let mut world = World::new(path(1000, one_way, 1 << 20), path(200, one_way, 500_000), 1);
+    world.fetch(100_000_000, Duration::ZERO, ClientConfig::default());
+    world.run_until(Duration::from_millis(500));
+    let client = &mut world.clients[0].client;
+    let now = Timestamp::ZERO + Duration::from_secs(20);
+    let (mut sent, mut request) = (0, Vec::new());
+    for attempt in 0.. {
+        client.handle_timeout(now);
+        while client.poll_transmit(now, &mut request) {
+            sent += 1;
+        }
+        if client.poll_timeout().is_some_and(|at| at > now) {
+            assert!(attempt < 2, "{attempt} timers in a row");
+            break;
+        }
+        assert!(attempt < 10, "{:?} is over", client.poll_timeout());
+    }
+    assert!((1..=2).contains(&sent), "{sent} requests");
 }

@@ -21,6 +21,7 @@ mod transmit;
 mod upload;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use assembler::Assembler;
@@ -110,7 +111,7 @@ pub enum Failure {
 }
 
 /// Values that tell answers to this client's requests from anything else: nobody off the path can guess one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Echo {
     secret: u64,
     next: u64,
@@ -155,7 +156,6 @@ struct OpeningSent {
 }
 
 /// One stream, as its client sees it.
-#[derive(Debug)]
 pub struct Client {
     config: ClientConfig,
     echo: Echo,
@@ -193,6 +193,8 @@ pub struct Client {
     progress: Timestamp,
     /// Probe time-outs in a row.
     backoff: u32,
+    /// When the probe timeout last expired.
+    probed: Timestamp,
     probe: bool,
     /// The server asked to be left alone until then.
     pending_until: Timestamp,
@@ -232,6 +234,7 @@ impl Client {
             active: now,
             progress: now,
             backoff: 0,
+            probed: Timestamp::ZERO,
             probe: false,
             pending_until: Timestamp::ZERO,
             resume_after: Timestamp::ZERO,
@@ -424,4 +427,15 @@ pub enum WriteError {
     /// The stream failed.
     #[error(transparent)]
     Failed(#[from] Failure),
+}
+
+impl fmt::Debug for Client {
+    /// Leaves out the echo values, by which others could answer in the server's place, and what is transferred.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("stream", &self.stream)
+            .field("failure", &self.failure)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
 }

@@ -53,7 +53,9 @@ impl Client {
         let awaited = self.opening.is_none()
             && self.is_outstanding()
             && self.flow.as_ref().is_none_or(|flow| flow.runs.iter().any(|run| run.parked.is_none()));
-        awaited.then(|| self.active + self.rtt.probe_timeout() * (1 << self.backoff.min(6)))
+        let timeout = self.rtt.probe_timeout();
+        // Who wakes up late does not make up for the probes that were missed.
+        awaited.then(|| (self.active + timeout * (1 << self.backoff.min(6))).max(self.probed + timeout))
     }
 
     /// When the stream fails if nothing comes.
@@ -66,6 +68,7 @@ impl Client {
     /// start again.
     pub(super) fn probe_timeout(&mut self) {
         self.backoff += 1;
+        self.probed = self.now;
         let Some(flow) = &mut self.flow else { return };
         let (outputs, assembler) = (&mut self.outputs, &self.assembler);
         flow.lose_stragglers(&mut |range| release(outputs, assembler, range));

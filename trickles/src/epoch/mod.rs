@@ -5,6 +5,8 @@
 //! server remembering one. `window` and `allowed` count packets; positions are packet numbers.
 
 pub mod curve;
+#[cfg(test)]
+mod golden;
 
 use std::ops::Range;
 

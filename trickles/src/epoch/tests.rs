@@ -41,7 +41,7 @@ fn slow_start(window0: u32) -> Epoch {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 1000 }))]
 
     /// In the epoch a position owns one number, or two where the window grows; in the flight before it, the
     /// positions share `window0` numbers. Either way consecutive runs own consecutive numbers.

@@ -1,4 +1,8 @@
+use hmac::EagerHash;
+use hmac::digest::block_api::{BlockSizeUser, Eager};
+use hmac::digest::block_buffer::BlockBuffer;
 use proptest::prelude::*;
+use zeroize::ZeroizeOnDrop;
 
 use super::*;
 
@@ -47,12 +51,66 @@ fn text_may_be_spaced_and_commented() {
     assert!(ring.get(1).is_none());
 }
 
+/// Asserts that `text` shows no part of `secret`, in hexadecimal or as numbers.
+#[track_caller]
+fn assert_hides(text: &str, secret: &[u8]) {
+    let text: String = text.to_lowercase().split_whitespace().collect();
+    for part in secret.windows(3) {
+        let [first, second, third] = part else { unreachable!("windows of three") };
+        for shown in [
+            format!("{first},{second},{third}"),
+            format!("{first:02x}{second:02x}{third:02x}"),
+            format!("{first:x},{second:x},{third:x}"),
+            format!("{first:#x},{second:#x},{third:#x}"),
+        ] {
+            assert!(!text.contains(&shown), "{shown} in {text}");
+        }
+    }
+}
+
 #[test]
 fn debug_output_holds_no_secrets() {
-    let ring = KeyRing::new(&[(513, [0xab; 32]), (7, [0xcd; 32])]).unwrap();
-    assert_eq!(format!("{ring:?}"), "[513, 7]");
+    let secret = std::array::from_fn(|index| 0xa1 + index as u8);
+    let ring = KeyRing::new(&[(513, secret), (7, [0xcd; 32])]).unwrap();
+    let text = format!("{:?} {:?}", secret, 1);
+    assert!(std::panic::catch_unwind(|| assert_hides(&text, &secret)).is_err(), "what is shown is found");
+    let Keys { nonce, tag, .. } = ring.signing().clone();
     let seal = Seal { ring, service: b"x"[..].into() };
+    assert_eq!(format!("{:?}", seal.ring), "[513, 7]");
     assert_eq!(format!("{seal:?}"), "Seal { ring: [513, 7], service: [120] }");
+    for text in [format!("{seal:?}"), format!("{seal:#?}"), format!("{seal:x?}"), format!("{seal:#X?}")] {
+        for secret in [&secret[..], &nonce[..], &tag[..]] {
+            assert_hides(&text, secret);
+        }
+    }
+}
+
+/// Types tell: what is wiped when dropped implements `ZeroizeOnDrop`, of an HMAC its parts do. A new field has to
+/// be named here.
+#[test]
+fn keys_are_wiped_when_dropped() {
+    fn wiped<T: ZeroizeOnDrop>(_: &T) {}
+    fn wiped_in_its_parts<D>(_: &Hmac<D>)
+    where
+        D: EagerHash<Core: ZeroizeOnDrop>,
+        BlockBuffer<<D::Core as BlockSizeUser>::BlockSize, Eager>: ZeroizeOnDrop,
+    {
+    }
+    let KeyRing { keys } = KeyRing::new(&[(1, [7; 32])]).unwrap();
+    let Keys { id: _, continuation, user_continuation, nonce, tag } = &keys[0];
+    wiped_in_its_parts(continuation);
+    wiped_in_its_parts(user_continuation);
+    wiped(nonce);
+    wiped(tag);
+    wiped(&expand(&[7; 32], b""));
+}
+
+/// A line is turned into keys where it is read, and nothing moves then.
+#[test]
+fn no_line_of_a_ring_outgrows_its_place() {
+    let text: String = (0..100).map(|id| format!("# {id}\n{id} {}\n", "5a".repeat(32))).collect();
+    let KeyRing { keys } = KeyRing::parse(&text).unwrap();
+    assert_eq!((keys.len(), keys.capacity()), (100, text.lines().count()));
 }
 
 #[test]

@@ -46,6 +46,15 @@ proptest! {
     }
 }
 
+#[test]
+fn every_bit_of_a_proof_counts() {
+    let expected = run(&KEY, 6, 1000..1003);
+    assert!(proves(expected, expected));
+    for bit in 0..64 {
+        assert!(!proves(expected ^ 1 << bit, expected), "{bit}");
+    }
+}
+
 /// As another implementation of SipHash-2-4 computes them.
 #[test]
 fn values_are_fixed() {

@@ -110,17 +110,31 @@ fn a_rotation_between_two_calls_changes_nothing() {
     assert_eq!(seen, [(0b11, 0), (0, 0b11)].into());
 }
 
-/// The call that rotates is one of those that ask.
+/// Both calls find the generation old, and one rotates: the second generation would forget the first.
 #[test]
 fn calls_that_rotate_share_what_both_ask_for() {
     let seen = outcomes(FOUR_PREEMPTIONS, || {
-        race(
-            shard(),
-            |shard| shard.grant(slot(0), 0b011, at(LIFETIME)),
-            |shard| shard.grant(slot(0), 0b110, at(LIFETIME)),
-        )
+        let shard = Arc::new(shard());
+        let granted = race(
+            Arc::clone(&shard),
+            |shard: &Shard| shard.grant(slot(0), 0b011, at(LIFETIME)),
+            |shard: &Shard| shard.grant(slot(0), 0b110, at(LIFETIME)),
+        );
+        assert_eq!(shard.horizon(at(LIFETIME)), Duration::MAX, "rotated twice");
+        granted
     });
     assert_eq!(seen, [(0b011, 0b100), (0b001, 0b110)].into());
+}
+
+/// Who comes late to a rotation must not clear what was granted since.
+#[test]
+fn a_generation_is_cleared_only_before_it_begins() {
+    let turn_and_ask = |shard: &Shard| {
+        turn(shard, LIFETIME);
+        shard.grant(slot(0), 0b11, at(LIFETIME))
+    };
+    let seen = outcomes(FOUR_PREEMPTIONS, move || race(shard(), turn_and_ask, turn_and_ask));
+    assert_eq!(seen, [(0b11, 0), (0, 0b11)].into());
 }
 
 #[test]

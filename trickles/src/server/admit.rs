@@ -349,7 +349,7 @@ impl Server {
 
     fn check_proof(&self, continuation: &Continuation, proven: u64, proof: u64) -> Result<(), Refusal> {
         let expected = self.nonces(continuation, continuation.epoch.base..proven);
-        if expected == proof { Ok(()) } else { Err(Discard::Proof.into()) }
+        if nonce::proves(proof, expected) { Ok(()) } else { Err(Discard::Proof.into()) }
     }
 
     fn opening(&self, claim: &Claim<'_>, epoch: Epoch, now: Timestamp) -> Result<Plan, Refusal> {

@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use super::admit::Refusal;
 use crate::continuation::Continuation;
+use crate::epoch::curve::MAX_WINDOW;
 use crate::epoch::{Epoch, MAX_POSITION, RTT_BOUNDS, adopts};
 use crate::stats::Discard;
 use crate::wire::{Claim, MAX_TRAIN, Run};
+
+/// Positions before this one, relative to base, own nothing but positions of their epoch
+/// (docs/protocol.md section 5.2).
+const END: u64 = MAX_POSITION - MAX_WINDOW as u64;
 
 pub(super) fn check_rtt(rtt: u32, skewed_age: Duration) -> Result<(), Refusal> {
     if !RTT_BOUNDS.contains(&rtt) {
@@ -43,7 +48,7 @@ pub(super) fn check_continue(
         && span.start >= epoch.first_position()
         && span.end <= continuation.end() + MAX_TRAIN
         && span.end <= proven
-        && proven.saturating_sub(epoch.base) < MAX_POSITION;
+        && proven.saturating_sub(epoch.base) <= END;
     // What is left of the flight is adopted by claims for the numbers it shares.
     let sharing =
         span.start >= epoch.base || span.end.saturating_sub(epoch.base) <= u64::from(epoch.growth.window0);
@@ -65,6 +70,7 @@ pub(super) fn check_recover(
         && span.start > continuation.earned
         && span.start >= continuation.epoch.base
         && span.end <= continuation.end().min(next.base)
+        && lost.saturating_sub(continuation.epoch.base) <= END
         && count(claim, |position| position == lost) == 0;
     if own > 0 && sane && adopts(own, adopted) { Ok(()) } else { Err(Discard::Field.into()) }
 }

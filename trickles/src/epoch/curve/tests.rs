@@ -165,6 +165,7 @@ fn worst_error(growth: &Growth, w_max: f64, acked: u64) -> (f64, u64) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "an interpreter takes hours")]
 fn cubic_follows_the_per_ack_algorithm() {
     for rtt in [1, 5, 10, 20, 30, 50, 70, 100, 150, 200, 300].map(|ms| ms * 1000) {
         for window in [4, 6, 10, 20, 50, 100, 200, 500, 2000, 10_000] {
@@ -199,6 +200,7 @@ fn assert_additive(id: CurveId, growth: &Growth, alpha: f64) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "an interpreter takes hours")]
 fn additive_increase_follows_the_per_ack_algorithm() {
     for window in [3, 4, 10, 50, 300, 2000] {
         assert_additive(CurveId::Reno, &Reno.after_loss(&Growth::first(10), window, 40_000), 1.0);
@@ -241,6 +243,7 @@ fn stretches_meet_without_a_step_back() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "an interpreter takes hours")]
 fn the_clock_is_exact_at_its_ticks() {
     for (n, start) in (0..20_000).map(|n| (n, f64::from(1 + n * n % 5000))) {
         let cubic = CubicFunction { w_max: 1.4 * start };
@@ -317,7 +320,7 @@ fn assert_invariant(id: CurveId, growth: &Growth, positions: &[u64], windows: &[
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 2000 }))]
 
     #[test]
     fn windows_grow_by_at_most_one_packet_per_packet(
@@ -368,6 +371,7 @@ proptest! {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "an interpreter takes hours")]
 fn whole_epochs_keep_the_invariant() {
     for id in CURVES {
         for (window, rtt) in
@@ -380,6 +384,7 @@ fn whole_epochs_keep_the_invariant() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "an interpreter takes hours")]
 fn extreme_values_keep_the_invariant() {
     let extremes = [0, 1, 2, MAX_WINDOW, u32::MAX];
     let any = |n: usize| extremes[n % extremes.len()];

@@ -1,0 +1,249 @@
+//! Numbers, windows, round trips and clocks at the ends of their ranges, under continuations that a holder of the
+//! keys has made: nobody else can make a flow get there.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod authority;
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use authority::Authority;
+use common::seeds::Choices;
+use common::{EPOCH, PatternApplication, new_server, path, pattern};
+use trickles::client::{Client, ClientConfig, Failure};
+use trickles::continuation::Continuation;
+use trickles::epoch::{CurveId, Epoch, Growth, MAX_NUMBER, MAX_POSITION, SlowStartExit};
+use trickles::server::{Outbox, Server};
+use trickles::time::Timestamp;
+use trickles::wire::{Claim, ClaimKind, Frame, MIN_CLAIM, Request, Response, Run, Runs};
+use trickles_netem::Link;
+
+const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const PORT: u16 = 4000;
+/// The key of `common::key_ring`.
+const KEY: [u8; 32] = [0x42; 32];
+const STREAM: u64 = 0x57ea;
+const SECOND: Duration = Duration::from_secs(1);
+const LARGEST: u32 = 1 << 20;
+
+/// What the pattern application remembers of an answer that begins at 0.
+fn state(seed: u64) -> Vec<u8> {
+    [0u64.to_le_bytes(), seed.to_le_bytes()].concat()
+}
+
+fn continuation(epoch: Epoch, first: u64, count: u8, issued: Timestamp) -> Continuation {
+    Continuation {
+        key: 1,
+        birth_key: 1,
+        issuer: 0,
+        stream: STREAM,
+        flow: 0xf10,
+        tag: 0x7a6,
+        epoch,
+        first,
+        count,
+        earned: first - 1,
+        issued,
+        rooted: issued,
+        port: PORT,
+        bytes: 1_000_000,
+    }
+}
+
+/// Any of `values`.
+fn one_of<const N: usize, T: Copy>(choices: &mut Choices, values: [T; N]) -> T {
+    values[choices.below(N as u64) as usize]
+}
+
+fn any_epoch(choices: &mut Choices) -> Epoch {
+    let window0 = one_of(choices, [1, 2, 10, 1000, LARGEST - 1, LARGEST]);
+    let growth = Growth {
+        window0,
+        ssthresh: one_of(choices, [0, window0, window0 + 5, LARGEST, u32::MAX]),
+        w_max: one_of(choices, [0, window0, LARGEST, u32::MAX]),
+        k: one_of(choices, [0, 1, 4217, 131_072, u32::MAX]),
+        rtt: one_of(choices, [0, 1, 10, 500_000, 2_000_000, u32::MAX]),
+    };
+    let base = one_of(
+        choices,
+        [1, 1000, MAX_NUMBER / 2, MAX_NUMBER - (1 << 30), MAX_NUMBER - 1000, MAX_NUMBER - 2, MAX_NUMBER - 1],
+    );
+    let flight = one_of(choices, [0, 0, 1, window0, u32::MAX]);
+    let flight = u64::from(flight).min(base - 1) as u32;
+    let curve = one_of(choices, [CurveId::Cubic, CurveId::Reno]);
+    let epoch = Epoch { curve, base, growth, flight, exit: None };
+    let exit =
+        SlowStartExit { position: one_of(choices, [0, 3, 1000]), rtt: one_of(choices, [10, 2_000_000]) };
+    Epoch { exit: Some(exit).filter(|&exit| choices.below(3) == 0 && epoch.admits(exit)), ..epoch }
+}
+
+/// The numbers a server sends in answer, each once, and whether as Refresh.
+fn answer(server: &mut Server, claim: &Claim<'_>, now: Timestamp) -> (BTreeSet<u64>, bool) {
+    let (mut datagram, mut outbox) = (Vec::new(), Outbox::default());
+    Request::Claim(claim.clone()).emit(1200.max(MIN_CLAIM), &mut datagram);
+    let from = SocketAddr::from((CLIENT, PORT));
+    server.handle(&datagram, from, now, &mut PatternApplication::default(), &mut outbox).unwrap();
+    let (mut numbers, mut refresh) = (BTreeSet::new(), false);
+    for packet in outbox.packets() {
+        let Some(Response::Train(train)) = Response::parse(packet) else { continue };
+        refresh |= train.refresh;
+        for number in train.number..train.number + u64::from(train.span) {
+            assert!(numbers.insert(number), "{number} twice");
+        }
+        for frame in train.frames.iter() {
+            if let Frame::Continuation(sealed) = frame {
+                let fields = Continuation::peek(sealed).expect("what is sealed is within its bounds");
+                assert!(fields.first <= train.number && train.number < fields.end());
+                assert!(fields.epoch.base < MAX_NUMBER);
+            }
+        }
+    }
+    (numbers, refresh)
+}
+
+/// Servers neither panic nor wrap, and what they grant they grant once, where the numbers end too.
+#[test]
+fn claims_at_the_ends_of_every_range_are_answered_within_them() {
+    let (authority, mut choices) = (Authority::new(KEY), Choices::new(1));
+    let user = authority.seal_user(STREAM, 0..1 << 40, 0, &state(5));
+    let mut granted = [0; 5];
+    for case in 0..10_000 {
+        let now = one_of(&mut choices, [Timestamp::ZERO, EPOCH, Timestamp::NEVER - SECOND]);
+        let age = one_of(&mut choices, [Duration::ZERO, SECOND, 10 * SECOND, 30 * SECOND]);
+        let epoch = any_epoch(&mut choices);
+        let start =
+            one_of(&mut choices, [0, 0, 1, 10, 1 << 20, 1 << 40, MAX_POSITION - 200, MAX_POSITION - 1]);
+        let (first, count) = (epoch.base + start, one_of(&mut choices, [1, 10, 64, 255]));
+        let presented = continuation(epoch, first, count, now - age);
+        let sealed = authority.seal(&presented, CLIENT);
+        let position = first + choices.below(count.into());
+        let run = Run { first: position, count: 1 + choices.below(u64::from(count).min(20)) as u8 };
+        let kind = choices.below(4) as usize;
+        let (kind_fields, run) = match kind {
+            0 => {
+                let proven = run.positions().end + choices.below(2);
+                let proof = authority.proof(&presented, epoch.base..proven);
+                (ClaimKind::Continue { proven, proof }, run)
+            }
+            1 => {
+                let lost = position.saturating_sub(1).max(epoch.base);
+                let proof = authority.proof(&presented, epoch.base..lost);
+                (
+                    ClaimKind::Recover { lost, rtt: one_of(&mut choices, [10, 1_000_000, u32::MAX]), proof },
+                    run,
+                )
+            }
+            2 => (
+                ClaimKind::Restart { attempt: one_of(&mut choices, [0, 1, 255]), rtt: 0 },
+                Run { first: 0, count: 10 },
+            ),
+            _ => (ClaimKind::Resume { rtt: one_of(&mut choices, [0, 10]) }, Run { first: 0, count: 10 }),
+        };
+        let mut runs = Runs::default();
+        assert!(runs.push(run, std::slice::from_ref(&(0..100_000))));
+        let claim = Claim {
+            echo: case,
+            continuation: &sealed,
+            kind: kind_fields,
+            exit: epoch.exit,
+            packet_size: 1200,
+            runs,
+            user_continuation: &user,
+            input: None,
+        };
+        let mut server = new_server(1);
+        let (numbers, refresh) = answer(&mut server, &claim, now);
+        let (Some(&lowest), Some(&highest)) = (numbers.first(), numbers.last()) else { continue };
+        let kind = if refresh { 4 } else { kind };
+        granted[kind] += 1;
+        let owned = match claim.kind {
+            ClaimKind::Continue { .. } if !refresh => epoch.share(&run.positions()),
+            ClaimKind::Recover { lost, rtt, .. } if !refresh => {
+                epoch.recover(lost, rtt).unwrap().share(&run.positions())
+            }
+            // Whatever was granted under the presented continuation lies before.
+            _ => epoch.base + epoch.allowed(first - epoch.base + 64)..u64::MAX,
+        };
+        assert!(owned.contains(&lowest) && owned.contains(&highest), "{numbers:?}: {claim:?} {presented:?}");
+        assert!(highest < MAX_NUMBER + MAX_POSITION + (1 << 21), "{highest}");
+        let (again, _) = answer(&mut server, &claim, now);
+        assert!(again.is_empty(), "{again:?} again: {claim:?} {presented:?}");
+    }
+    println!("granted: {granted:?} of 10000 (Continue, Recover, Restart, Resume, Refresh)");
+    assert!(granted.iter().all(|&granted| granted > 100), "{granted:?}");
+}
+
+/// A client and a server whose flow begins `left` numbers before no epoch can begin any more; what of `length` bytes
+/// arrives, and how it ends.
+fn transfer(left: u64, length: u64, losses: bool) -> (u64, Result<(), Failure>) {
+    let authority = Authority::new(KEY);
+    let mut server = new_server(1);
+    let config = ClientConfig::default();
+    let mut client = Client::new(config, [7; 16], Timestamp::ZERO);
+    let mut link = path(20, Duration::from_millis(5), 10_000_000);
+    let (mut up, mut down) = (Link::new(link.clone(), 1), {
+        link.loss = if losses { 0.01 } else { 0.0 };
+        Link::new(link, 2)
+    });
+    let (mut datagram, mut outbox, mut bytes) = (Vec::new(), Outbox::default(), vec![0; 1 << 16]);
+    let (mut now, mut received) = (Duration::ZERO, 0);
+    let mut application = PatternApplication::default();
+    loop {
+        let (client_now, server_now) = (Timestamp::ZERO + now, EPOCH + now);
+        while let Some(delivery) = up.deliver(now) {
+            outbox.clear();
+            if let Some(Request::Hello(hello)) = Request::parse(&delivery.payload) {
+                // One packet for the ten numbers of the first window.
+                let base = MAX_NUMBER - left;
+                let fields = continuation(Epoch::born(hello.curve, base, 10), base, 10, server_now);
+                let mut opening =
+                    [&[1, 16][..], &hello.echo.to_be_bytes(), &base.to_be_bytes(), &[10, 0]].concat();
+                opening.extend(authority.proof(&fields, base..base + 10).to_be_bytes());
+                Frame::UserContinuation(&authority.seal_user(STREAM, 0..length, 0, &state(5)))
+                    .emit(&mut opening);
+                Frame::Continuation(&authority.seal(&fields, CLIENT)).emit(&mut opening);
+                down.send(now, opening, false, ());
+                continue;
+            }
+            let from = SocketAddr::from((CLIENT, PORT));
+            server.handle(&delivery.payload, from, server_now, &mut application, &mut outbox).unwrap();
+            outbox.packets().for_each(|packet| down.send(now, packet.to_vec(), false, ()));
+        }
+        while let Some(delivery) = down.deliver(now) {
+            client.handle_datagram(&delivery.payload, client_now);
+        }
+        client.handle_timeout(client_now);
+        loop {
+            match client.read(&mut bytes) {
+                Ok(Some(0)) => return (received, Ok(())),
+                Ok(None) => break,
+                Ok(Some(count)) => {
+                    let right = (received..).zip(&bytes[..count]).all(|(at, &byte)| byte == pattern(5, at));
+                    assert!(right, "after byte {received}");
+                    received += count as u64;
+                }
+                Err(failure) => return (received, Err(failure)),
+            }
+        }
+        while client.poll_transmit(client_now, &mut datagram) {
+            up.send(now, datagram.clone(), false, ());
+        }
+        let timer = client.poll_timeout().map(|at| Duration::from_micros(at.as_micros()));
+        let next = [timer, up.next_delivery(), down.next_delivery()].into_iter().flatten().min().unwrap();
+        now = now.max(next);
+    }
+}
+
+/// An epoch goes on beyond the last number at which one can begin; none follows it (docs/protocol.md section 5.19).
+#[test]
+fn a_flow_ends_where_no_epoch_can_begin_any_more() {
+    for left in [1, 2, 1000] {
+        assert_eq!(transfer(left, 3_000_000, false), (3_000_000, Ok(())), "{left}");
+        let (received, outcome) = transfer(left, 3_000_000, true);
+        assert_eq!(outcome, Err(Failure::TimedOut), "{left}, after {received} bytes");
+    }
+    assert_eq!(transfer(1 << 30, 3_000_000, true), (3_000_000, Ok(())));
+}
