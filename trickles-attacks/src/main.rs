@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use trickles_attacks::{Attack, fuzz, lying};
+use trickles_attacks::{Attack, filter, fuzz, lying};
 
 /// Runs every attack on Trickles and prints what each obtained beside the bound that the design promises.
 ///
@@ -24,6 +24,8 @@ enum Kind {
     Lying,
     /// Arbitrary bytes for parsers, server and client: the corpora of the fuzzers, and mutations of them.
     Fuzz,
+    /// The replay filter: false positives at its design load, and what it does when it is full.
+    Filter,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
         match self {
             Self::Lying => lying::attacks(),
             Self::Fuzz => fuzz::attacks(),
+            Self::Filter => filter::attacks(),
         }
     }
 }

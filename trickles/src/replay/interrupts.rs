@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::sync::atomic::{self, Ordering};
 use std::time::Duration;
 
-use super::tests::{Granted, at, filter};
+use super::granted::Granted;
+use super::tests::{at, filter};
 use super::*;
 
 /// The standard type, but every operation is a point at which a call can be interrupted.
@@ -110,7 +111,7 @@ impl Case {
     fn ask(&self, mask: u32, now: u64) {
         let new = self.filter.grant(0, 1, 1, mask, at(now));
         assert_eq!(new & !mask, 0);
-        let granted = Granted::new(&self.filter, now);
+        let granted = Granted::new(now, |now| self.filter.horizon(0, now));
         for &(mask, other) in self.grants.borrow().iter() {
             assert!(new & mask == 0 || granted.allows(other), "{granted:?} and {other:?}");
         }

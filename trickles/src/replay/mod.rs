@@ -27,12 +27,20 @@
 
 mod fingerprint;
 #[cfg(test)]
+mod granted;
+#[cfg(test)]
+#[cfg(not(loom))]
 mod interrupts;
 #[cfg(test)]
+#[cfg(loom)]
+mod models;
+#[cfg(test)]
+#[cfg(not(loom))]
 mod races;
 mod shard;
 mod table;
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 use std::ops::Range;
@@ -42,14 +50,18 @@ pub use fingerprint::{FilterConfig, FingerprintFilter};
 
 use crate::time::Timestamp;
 
-/// Every primitive at which threads meet, so that a model checker's can take their place. In unit tests the
-/// atomics can be interrupted between any two operations.
+/// Every primitive at which threads meet. In unit tests the atomics can be interrupted between any two
+/// operations; under `cfg(loom)` the model checker's take the place of all of them.
 mod sync {
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) use super::interrupts::AtomicU64;
+    #[cfg(all(test, loom))]
+    pub(super) use loom::{sync::Mutex, sync::atomic::AtomicU64, thread::yield_now};
     #[cfg(not(test))]
     pub(super) use std::sync::atomic::AtomicU64;
-    pub(super) use std::{sync::Mutex, sync::atomic::Ordering, thread::yield_now};
+    pub(super) use std::sync::atomic::Ordering;
+    #[cfg(not(all(test, loom)))]
+    pub(super) use std::{sync::Mutex, thread::yield_now};
 }
 
 /// Packet numbers in a block: number = `block * BLOCK_NUMBERS + bit`.

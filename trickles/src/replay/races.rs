@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::tests::{Granted, at, filter};
+use super::granted::Granted;
+use super::tests::{at, filter};
 use super::*;
 
 /// Releases all threads within nanoseconds, which the standard barrier does not.
@@ -102,7 +103,7 @@ fn nothing_is_granted_twice_within_the_horizon() {
             let tick = clock.fetch_add(1, Ordering::Relaxed);
             let block = tick / 16 + (random >> 60);
             let new = filter.grant(0, 1, block, 0b11, at(tick));
-            let granted = Granted::new(&filter, tick);
+            let granted = Granted::new(tick, |now| filter.horizon(0, now));
             asked.insert(block);
             grants.extend((0..2).filter(|bit| new & 1 << bit != 0).map(|bit| ((block, bit), granted)));
         }

@@ -17,28 +17,6 @@ pub(super) fn filter(cells: usize, shards: usize, generation: Duration) -> Finge
     FingerprintFilter::new(FilterConfig { cells_per_generation: cells, shards, generation }, KEY, at(0))
 }
 
-/// A call that was granted something, and the latest timestamp whose grants the horizon showed after it to be
-/// forgotten, both in microseconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Granted {
-    pub(super) now: u64,
-    pub(super) forgotten: Option<u64>,
-}
-
-impl Granted {
-    pub(super) fn new(filter: &FingerprintFilter, now: u64) -> Self {
-        const LATE: u64 = 1 << 50;
-        let horizon = filter.horizon(0, at(LATE));
-        Self { now, forgotten: (horizon != Duration::MAX).then(|| LATE - horizon.as_micros() as u64) }
-    }
-
-    /// Whether the same position may have been granted to both, whichever came first.
-    pub(super) fn allows(self, other: Self) -> bool {
-        let forgot = |second: Self, first: Self| second.forgotten.is_some_and(|newest| first.now <= newest);
-        forgot(self, other) || forgot(other, self)
-    }
-}
-
 /// Never rotates by age.
 fn ageless(cells: usize) -> FingerprintFilter {
     filter(cells, 1, Duration::MAX)
