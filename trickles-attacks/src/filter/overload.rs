@@ -52,15 +52,21 @@ impl Watched {
         }
     }
 
-    /// A train that is asked for the first time, and one of those before once more.
+    /// A train that is asked for the first time.
+    pub(super) fn ask_once(&mut self, train: &Train) {
+        self.wrong.refused += train.positions() - train.ask(&self.filter, train.at);
+        self.shortest = self.shortest.min(self.filter.horizon(train.prefix, train.at));
+    }
+
+    /// The same, and one of those before once more.
     pub(super) fn ask(&mut self, train: Train) {
         let now = train.at;
-        self.wrong.refused += train.positions() - train.ask(&self.filter, now);
-        self.shortest = self.shortest.min(self.filter.horizon(train.prefix, now));
+        self.ask_once(&train);
         if self.recorded.len() < RECORDED {
             self.recorded.push(train);
         } else {
-            self.recorded[self.next % RECORDED] = train;
+            let next = self.next % self.recorded.len();
+            self.recorded[next] = train;
             self.next += 1;
         }
         let index = self.choices.below(self.recorded.len() as u64) as usize;
@@ -79,7 +85,12 @@ impl Watched {
         } else {
             self.forgotten += 1;
         }
-        train.at = now;
+        if granted == train.positions() {
+            train.at = now;
+        } else {
+            // Parts of it have different ages.
+            self.recorded.swap_remove(index);
+        }
     }
 
     fn horizons(&self, now: Timestamp) -> Vec<Duration> {
@@ -163,15 +174,16 @@ impl Neighbour {
         Self { config, rate, positions, seen: OnceLock::new() }
     }
 
-    /// Runs the same load beside the attack and without it.
+    /// Runs the same load beside the attack and without it. Only the attacker asks twice: what others ask again
+    /// would weigh on their shards too.
     pub(super) fn attack(&self) -> Harm {
         let (mut quiet, mut attacked) = (Watched::new(self.config), Watched::new(self.config));
         let mut others = Load::new(5, 0..PREFIXES, self.rate);
         while (0..PREFIXES).any(|prefix| quiet.filter.horizon(prefix, others.now()) == Duration::MAX) {
             for _ in 0..1000 {
                 let train = others.train();
-                quiet.ask(train.clone());
-                attacked.ask(train);
+                quiet.ask_once(&train);
+                attacked.ask_once(&train);
             }
         }
         let begun = others.elapsed();
@@ -183,8 +195,8 @@ impl Neighbour {
             while attacker.now() + begun < train.at {
                 attacked.ask(attacker.train().delayed(begun));
             }
-            quiet.ask(train.clone());
-            attacked.ask(train);
+            quiet.ask_once(&train);
+            attacked.ask_once(&train);
         }
         let now = others.now();
         let shared = self.sharing_the_attackers_shard();
