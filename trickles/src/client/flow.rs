@@ -15,7 +15,7 @@ use super::run::{Run, mask};
 use crate::continuation::{Continuation, Sealed};
 use crate::epoch::{Epoch, SlowStartExit};
 use crate::time::Timestamp;
-use crate::wire::Train;
+use crate::wire::{DATA_OVERHEAD, Train, room};
 
 /// Most continuations held.
 const MAX_HELD: usize = 4096;
@@ -257,10 +257,15 @@ impl Flow {
         }
         let end = numbers.end + u64::from(train.left);
         if !run.is_opening() && !run.wants.is_empty() {
-            let mut wanted = 0;
-            run.bytes(numbers.clone(), |piece| wanted += piece.end - piece.start);
             let filled: usize = train.frames.iter().map(|frame| frame.length()).sum();
-            arrival.short = Some(end < run.numbers.end || (filled as u64) < wanted);
+            // No more can be wanted of a packet than it has room for.
+            let is_full = filled + DATA_OVERHEAD >= room(run.packet_size, false);
+            let fails = || {
+                let mut wanted = 0;
+                run.bytes(numbers.clone(), |piece| wanted += piece.end - piece.start);
+                (filled as u64) < wanted
+            };
+            arrival.short = Some(end < run.numbers.end || (!is_full && fails()));
         }
         if !run.is_opening() && end < run.numbers.end {
             self.hand_back(index, end, release);
