@@ -135,10 +135,10 @@ impl Losses {
         }
         let (positions, packets) = forker.lab.ledger.granted();
         let (positions, packets) = (positions - before.0, packets - before.1);
-        assert!(
-            packets as f64 <= 1.5 * positions as f64 + f64::from(window) / 0.3,
-            "{packets} packets for {positions} positions"
-        );
+        // However slow it is: more for a position than forks of one flow have together.
+        if packets as f64 > 1.5 * positions as f64 + f64::from(window) / 0.3 {
+            return f64::INFINITY;
+        }
         meter.read(&forker.lab).rate()
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use trickles::stats::Discard;
+
 use super::honest::{RTT, WINDOW, in_avoidance};
 use super::{Outcome, Strategy};
-use crate::lab::{Kind, Lab, Liar, Meter, Spec, Train, runs_of, with_adopted};
+use crate::lab::{Kind, Lab, Liar, Meter, Packet, Spec, Train, runs_of, with_adopted};
 
 const ROUNDS: usize = 60;
 /// One packet of so many is lost.
@@ -27,13 +29,14 @@ struct Client {
     emitted: u64,
     /// How often hiding was refused; an honest client does not begin with it.
     refused: u32,
+    believed: u64,
 }
 
 impl Client {
     fn new(refused: u32) -> (Self, Vec<Train>) {
         let (lab, liar, flight) = in_avoidance(WINDOW, RTT);
         let (declared, missing, held) = Default::default();
-        (Self { lab, liar, declared, missing, held, emitted: 0, refused }, flight)
+        (Self { lab, liar, declared, missing, held, emitted: 0, refused, believed: 0 }, flight)
     }
 
     /// What an answer's way to the client leaves of it; the last packet of a train always arrives.
@@ -56,112 +59,102 @@ impl Client {
     }
 
     /// Claims a flight, what is lost of it declared unless it can be hidden; returns what that brings.
-    fn round(&mut self, flight: &[Train]) -> Vec<Train> {
-        let mut got = Vec::new();
+    fn round(&mut self, mut flight: Vec<Train>) -> Vec<Train> {
+        let in_order = |train: &Train| (train.fields.epoch.base, train.fields.first);
         if self.refused < REFUSALS {
-            self.claim_held(flight, &mut got);
-            self.hide(flight);
+            let brought = self.hide(&flight);
+            flight.extend(brought);
+            flight.sort_by_key(in_order);
         }
-        for train in flight {
-            self.claim(train, &mut got);
+        let mut got = Vec::new();
+        for train in &flight {
+            self.claim(train, presented(train, &flight), &mut got);
         }
         self.lab.wait(RTT);
         got.iter().for_each(|train| self.receive(train));
-        got.sort_by_key(|train| (train.fields.epoch.base, train.fields.first));
+        got.sort_by_key(in_order);
         got
     }
 
-    /// What was held back and not needed.
-    fn claim_held(&mut self, flight: &[Train], got: &mut Vec<Train>) {
-        let Some(newest) = flight.last().filter(|train| self.holes(train).is_empty()) else { return };
+    /// Fills what is missing before the end of the flight: by positions held back, where these own it, and
+    /// otherwise by what they own in other forks, taken for what is missing in this one. Returns what arrived in
+    /// this one.
+    fn hide(&mut self, flight: &[Train]) -> Vec<Train> {
+        let mut brought = Vec::new();
+        let Some(newest) = flight.last().filter(|train| !self.declared.contains_key(&train.fields.tag))
+        else {
+            return brought;
+        };
         let (epoch, tag) = (newest.fields.epoch, newest.fields.tag);
-        for position in std::mem::take(&mut self.held) {
-            let trains = self.liar.trains.iter().rev();
-            let mut trains = trains.filter(|train| train.fields.tag == tag);
-            let Some(train) = trains.find(|train| train.numbers().contains(&position)).cloned() else {
-                continue;
-            };
-            let proven = self.liar.gap(&epoch, tag);
-            let answer = self
-                .liar
-                .claim(&mut self.lab, &Spec::one(&train, Kind::Continue { proven }, position..position + 1));
-            // At once: that is in its favour.
-            self.liar.receive(&answer);
-            got.extend(answer.trains);
-        }
-    }
-
-    /// Numbers of a train's epoch up to its end that did not arrive.
-    fn holes(&self, train: &Train) -> Vec<u64> {
-        let gap = self.liar.gap(&train.fields.epoch, train.fields.tag);
-        let lost = self.missing.range((train.fields.tag, gap)..(train.fields.tag, train.fields.end()));
-        let mut holes: BTreeSet<u64> = lost.map(|(_, number)| *number).collect();
-        if gap < train.fields.end() {
-            holes.insert(gap);
-        }
-        holes.into_iter().collect()
-    }
-
-    /// Gets the nonces of what is missing in other forks, and takes them for those of this one.
-    fn hide(&mut self, flight: &[Train]) {
-        let Some(newest) = flight.last() else { return };
-        if self.declared.contains_key(&newest.fields.tag) {
-            return;
-        }
-        let before = self.liar.clone();
-        let mut hidden = false;
-        while let Some(&hole) = self.holes(newest).first() {
+        let (mut honest, mut hidden) = ((self.liar.clone(), self.missing.clone()), false);
+        loop {
+            let hole = self.liar.gap(&epoch, tag);
+            if hole >= newest.fields.end() {
+                break;
+            }
+            let owns = |position: &&u64| epoch.share(&(**position..**position + 1)).contains(&hole);
+            if let Some(held) = self.held.iter().find(owns).copied() {
+                self.held.remove(&held);
+                let Some(train) = self.train_of(tag, held) else { break };
+                let spec = Spec::one(&train, Kind::Continue { proven: hole }, held..held + 1);
+                let answer = self.liar.claim(&mut self.lab, &spec);
+                // It arrives at once: that is in its favour.
+                self.liar.receive(&answer);
+                honest.0.receive(&answer);
+                brought.extend(answer.trains);
+                if self.liar.gap(&epoch, tag) > hole {
+                    continue;
+                }
+            }
             let Some(packet) = self.fetch(newest, hole) else { break };
-            let taken = Train { packets: vec![packet], ..newest.clone() };
-            self.liar.receive_train(&taken, |_| true);
-            self.missing.remove(&(newest.fields.tag, hole));
+            self.liar.receive_train(&Train { packets: vec![packet], ..newest.clone() }, |_| true);
+            self.missing.remove(&(tag, hole));
             hidden = true;
         }
-        if !hidden {
-            return;
-        }
-        // Whether the server believes it.
-        let proven = self.liar.gap(&newest.fields.epoch, newest.fields.tag);
-        let own =
-            newest.numbers().rev().find(|&position| position < proven && self.is_unclaimed(newest, position));
-        let believed = own.is_some_and(|position| {
-            let spec = Spec::one(newest, Kind::Continue { proven }, position..position + 1);
-            let answer = self.liar.claim(&mut self.lab, &spec);
-            self.liar.receive(&answer);
-            answer.packets > 0
-        });
-        if !believed {
+        if hidden && self.is_believed(newest) {
+            self.believed += 1;
+        } else if hidden {
             self.refused += 1;
-            self.liar = before;
+            (self.liar, self.missing) = honest;
         }
+        brought
+    }
+
+    /// Whether the server takes the proof up to the end of a train.
+    fn is_believed(&self, train: &Train) -> bool {
+        let proven = self.liar.gap(&train.fields.epoch, train.fields.tag);
+        let nothing = Spec::one(train, Kind::Continue { proven }, proven - 1..proven);
+        let mut server = self.lab.beside(7);
+        server.exchange(&self.liar.request(&nothing).unwrap(), self.liar.address);
+        server.discarded(Discard::Proof) == 0
+    }
+
+    fn train_of(&self, tag: u64, position: u64) -> Option<Train> {
+        let mut newest = self.liar.trains.iter().rev();
+        newest.find(|train| train.fields.tag == tag && train.numbers().contains(&position)).cloned()
     }
 
     /// Claims a position under a loss that makes it own `number`.
-    fn fetch(&mut self, newest: &Train, number: u64) -> Option<crate::lab::Packet> {
-        let (epoch, tag) = (newest.fields.epoch, newest.fields.tag);
-        let gap = self.liar.gap(&epoch, tag);
+    fn fetch(&mut self, newest: &Train, number: u64) -> Option<Packet> {
+        let (epoch, tag, rtt) = (newest.fields.epoch, newest.fields.tag, RTT.as_micros() as u32);
         let window = u64::from(epoch.window(number - epoch.base));
-        let trains: Vec<Train> = self.liar.trains.iter().rev().take(40).cloned().collect();
-        for train in trains.iter().filter(|train| train.fields.tag == tag) {
-            for position in train.numbers().filter(|&position| position < number) {
-                if !self.is_unclaimed(train, position) {
+        for position in (number.saturating_sub(window).max(epoch.base)..number).rev() {
+            let Some(train) = self.train_of(tag, position) else { continue };
+            if !self.is_unclaimed(&train, position) {
+                continue;
+            }
+            for lost in (number.saturating_sub(2 * window).max(epoch.base)..position).rev() {
+                let Some(next) = epoch.recover(lost, rtt) else { continue };
+                let one = position..position + 1;
+                if position >= next.base || !next.share(&one).contains(&number) {
                     continue;
                 }
-                for lost in position.saturating_sub(window).max(epoch.base)..position.min(gap + 1) {
-                    let rtt = RTT.as_micros() as u32;
-                    let Some(next) = epoch.recover(lost, rtt) else { continue };
-                    let one = position..position + 1;
-                    if position >= next.base || !next.share(&one).contains(&number) {
-                        continue;
-                    }
-                    let answer =
-                        self.liar.claim(&mut self.lab, &Spec::one(train, Kind::Recover { lost, rtt }, one));
-                    let packets = answer.trains.into_iter().flat_map(|train| train.packets);
-                    if let Some(packet) = packets.into_iter().find(|packet| packet.numbers.contains(&number))
-                    {
-                        self.held.remove(&position);
-                        return Some(packet);
-                    }
+                let spec = Spec::one(&train, Kind::Recover { lost, rtt }, one);
+                let answer = self.liar.claim(&mut self.lab, &spec);
+                let mut packets = answer.trains.into_iter().flat_map(|train| train.packets);
+                if let Some(packet) = packets.find(|packet| packet.numbers.contains(&number)) {
+                    self.held.remove(&position);
+                    return Some(packet);
                 }
             }
         }
@@ -169,20 +162,21 @@ impl Client {
     }
 
     /// Claims what arrived of a train, and adopts what did not.
-    fn claim(&mut self, train: &Train, got: &mut Vec<Train>) {
+    fn claim(&mut self, train: &Train, presented: &Train, got: &mut Vec<Train>) {
         let (epoch, tag, rtt) = (train.fields.epoch, train.fields.tag, RTT.as_micros() as u32);
         let gap = self.liar.gap(&epoch, tag);
         let lost = self.declared.get(&tag).copied().or((gap < train.fields.end()).then_some(gap));
         let mut positions: Vec<u64> =
             train.numbers().filter(|&position| self.is_unclaimed(train, position)).collect();
-        if self.refused < REFUSALS && lost.is_none() && positions.len() > 8 {
-            let held = positions.remove(positions.len() / 2);
-            self.held.insert(held);
+        if self.refused < REFUSALS && lost.is_none() {
+            // Every fourth is held back.
+            self.held.extend(positions.iter().filter(|&position| position % 4 == 2));
+            positions.retain(|position| position % 4 != 2);
         }
         let proven = lost.unwrap_or(gap);
         let mut specs: Vec<Spec<'_>> = Vec::new();
         for run in runs_of(positions.iter().copied().filter(|&position| position < proven), 32) {
-            specs.push(Spec::one(train, Kind::Continue { proven }, run));
+            specs.push(Spec::one(presented, Kind::Continue { proven }, run));
         }
         if let Some(lost) = lost {
             self.declared.insert(tag, lost);
@@ -201,13 +195,25 @@ impl Client {
         }
     }
 
-    fn run(refused: u32) -> f64 {
+    /// What it obtains in kB/s, and how often a loss stayed hidden.
+    fn run(refused: u32) -> (f64, u64) {
         let (mut client, mut flight) = Self::new(refused);
         let meter = Meter::start(&client.lab);
         for _ in 0..ROUNDS {
-            flight = client.round(&flight);
+            flight = client.round(flight);
         }
-        meter.read(&client.lab).rate()
+        (meter.read(&client.lab).rate(), client.believed)
+    }
+}
+
+/// A continuation for the positions of a train: its own, unless that is too young for the epoch's rtt.
+fn presented<'a>(train: &'a Train, flight: &'a [Train]) -> &'a Train {
+    let newest = flight.iter().map(|train| train.fields.issued).max();
+    let of_the_epoch =
+        |other: &&Train| other.fields.tag == train.fields.tag && Some(other.fields.issued) < newest;
+    match flight.iter().rev().find(of_the_epoch) {
+        Some(older) if Some(train.fields.issued) == newest => older,
+        _ => train,
     }
 }
 
@@ -222,7 +228,25 @@ impl Strategy for HiddenLosses {
 
     /// Section 4.2: forks of an epoch have nonces of their own, so what one reveals proves nothing in another.
     fn run(&self) -> Outcome {
-        let honest = Client::run(REFUSALS);
-        Outcome::rate(Client::run(0), honest, honest)
+        let (honest, _) = Client::run(REFUSALS);
+        Outcome::rate(Client::run(0).0, honest, honest)
+    }
+}
+
+/// The same, and how often it is believed.
+pub(super) struct BelievedProofs;
+
+impl Strategy for BelievedProofs {
+    fn name(&self) -> String {
+        "proves that lost packets arrived, by nonces of other forks".into()
+    }
+
+    fn strength(&self) -> String {
+        HiddenLosses.strength()
+    }
+
+    /// Section 8.4: nobody can prove what was not received.
+    fn run(&self) -> Outcome {
+        Outcome::none_of("flights believed", Client::run(0).1)
     }
 }

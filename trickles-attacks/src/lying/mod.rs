@@ -58,13 +58,14 @@ fn lie(strategy: impl Strategy + 'static) -> Box<dyn Attack> {
 
 /// All of them.
 pub fn attacks() -> Vec<Box<dyn Attack>> {
-    let skews = [0, 10, 20, 2000].map(Duration::from_millis);
+    let skews = [0, 20, 2000].map(Duration::from_millis);
     let mut all = vec![
         lie(claims::Replay),
         lie(claims::Resplit),
         lie(claims::Optimistic { window: 300 }),
         lie(claims::Optimistic { window: 16 }),
         lie(hidden::HiddenLosses),
+        lie(hidden::BelievedProofs),
         lie(forks::Losses { window: 300, adopts: false }),
         lie(forks::Losses { window: 300, adopts: true }),
         lie(forks::Losses { window: 16, adopts: false }),
@@ -78,6 +79,7 @@ pub fn attacks() -> Vec<Box<dyn Attack>> {
         lie(round_trips::NotBorneOut),
         lie(lineages::Delayed),
         lie(openings::Expired),
+        lie(openings::RestartsTooEarly),
         lie(openings::RestartBomb),
         lie(openings::ResumeBomb),
         lie(openings::RefreshBomb),

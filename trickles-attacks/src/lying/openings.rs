@@ -75,6 +75,35 @@ impl Strategy for RestartBomb {
     }
 }
 
+/// Restarts before the time-out has passed.
+pub(super) struct RestartsTooEarly;
+
+impl Strategy for RestartsTooEarly {
+    fn name(&self) -> String {
+        "Restarts before the time-out, with every attempt".into()
+    }
+
+    fn strength(&self) -> String {
+        "all trains, 12 attempts, 3 ages".into()
+    }
+
+    /// Section 5.20: not before `rto * 2^attempt`, which is at least 200 ms.
+    fn run(&self) -> Outcome {
+        let (mut lab, liar, flight) = in_avoidance(WINDOW, RTT);
+        let meter = Meter::start(&lab);
+        // The flight is as old as a round trip. Attempts are due at 200, 400 and 800 ms.
+        for (later, first) in [(Duration::ZERO, 0), (SLOT, 1), (SLOT, 2)] {
+            lab.wait(later);
+            for train in &flight {
+                for attempt in first..=11 {
+                    liar.claim(&mut lab, &Spec::one(train, Kind::Restart { attempt, rtt: 0 }, 0..2));
+                }
+            }
+        }
+        Outcome::rate(meter.read(&lab).rate(), honest::avoidance(WINDOW, 1, RTT).rate(), 0.0)
+    }
+}
+
 pub(super) struct ResumeBomb;
 
 impl Strategy for ResumeBomb {

@@ -53,7 +53,7 @@ impl Strategy for InventedAdoption {
     }
 
     fn strength(&self) -> String {
-        format!("2 round trips, and more than it may")
+        "2 round trips, and more than it may".into()
     }
 
     /// Section 5.11: a position that arrived adopts others of at most two numbers, besides its own.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use trickles::epoch::CurveId;
 use trickles::server::{Application, Event, Next, Output, Reset, ServerConfig, Unanswered};
-use trickles::user_continuation::MAX_STATE;
+use trickles::user_continuation::{MAX_STATE, UserContinuation};
 use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, Hello, Input, Request, Run, Runs};
 
 use super::honest::{HELLO, RTT};
@@ -131,25 +131,26 @@ impl Strategy for StreamIds {
             stolen += secrets(&answer);
             intruder.receive(&answer);
             let fields = intruder.trains[0].fields;
-            assert!(names.insert(fields.flow) && names.insert(fields.stream), "a name is used twice");
+            // Under a name of the victim's all of its positions could be spent.
+            stolen += [fields.flow, fields.stream].iter().filter(|name| !names.insert(**name)).count() as u64;
             lab.wait(RTT);
-            // Just behind what the victim was shown, and where its rest begins and ends.
-            for (position, offset) in [31, 32, 33, 40, 64, 65, 72, 96, 104].into_iter().enumerate() {
-                // So that the slot is the victim's again.
-                if position == 0 {
-                    write(&mut lab, &mut victim, 1 + round as u64);
-                }
+            write(&mut lab, &mut victim, 1 + round as u64);
+            // Behind what the victim has shown, within what is left of that, and before it: the nearer to its own
+            // input, the later, since what is taken of that takes the slot.
+            let shown = UserContinuation::peek(&victim.user).unwrap().input.start;
+            let ahead = [100, 9, 8, 7, 1, 0].map(|behind| shown + behind);
+            for (position, offset) in ahead.into_iter().chain([shown - 1, 33, 32]).enumerate() {
                 let input = Input { offset, bytes: &[NOISE; 20], fin: false };
                 let datagram = with_input(&intruder, position as u64, &intruder.user, Some(input));
                 stolen += secrets(&lab.exchange_with(&mut Diary, &datagram, address));
             }
         }
-        // Nothing of the victim's was spent.
+        // What is spent of the victim's counts as well.
         victim.user = user;
         for position in first.fields.first + 5..first.fields.end() {
             let kind = Kind::Continue { proven: first.fields.end() };
             let spec = Spec { want: 1, ..Spec::one(&first, kind, position..position + 1) };
-            assert!(victim.claim(&mut lab, &spec).packets > 0, "a position of the victim's is spent");
+            stolen += u64::from(victim.claim(&mut lab, &spec).packets == 0);
         }
         Outcome::none_of("bytes of another", stolen)
     }
