@@ -126,11 +126,13 @@ impl Strategy for Inputs {
         let mut lab = Lab::new();
         let meter = Meter::start(&lab);
         let (mut liar, flight) = self.inflate(&mut lab);
-        assert!(numbers(&liar.trains) <= honest_numbers(ROUNDS), "a window inflated");
+        let inflated = numbers(&liar.trains) > honest_numbers(ROUNDS);
         lab.wait(RTT);
         liar.claim_all(&mut lab, &flight);
+        // More numbers are a larger window, however few bytes they brought so far.
+        let obtained = if inflated { f64::INFINITY } else { meter.read(&lab).rate() };
         let honest = slow_start(ROUNDS + 1).rate();
-        Outcome::rate(meter.read(&lab).rate(), honest, honest)
+        Outcome::rate(obtained, honest, honest)
     }
 }
 
