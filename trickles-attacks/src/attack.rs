@@ -1,5 +1,6 @@
 //! What every attack has in common.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// What an attack came to, all in one unit.
@@ -16,9 +17,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Of an attack that counts packets.
-    pub fn packets(obtained: u64, honest: u64, bound: f64) -> Self {
-        Self { unit: "packets", obtained: obtained as f64, honest: Some(honest as f64), bound }
+    /// Of an attack on throughput, in thousand bytes of UDP payload a second.
+    pub fn rate(obtained: f64, honest: f64, bound: f64) -> Self {
+        Self { unit: "kB/s", obtained, honest: Some(honest), bound }
     }
 
     /// Of an attack that must not obtain anything at all.
@@ -26,9 +27,14 @@ impl Outcome {
         Self { unit, obtained: obtained as f64, honest: None, bound: 0.0 }
     }
 
-    /// Whether the attacker got no more than the bound.
+    /// Whether the attacker got no more than the bound, but for rounding.
     pub fn holds(&self) -> bool {
-        self.obtained <= self.bound
+        self.obtained <= self.bound * (1.0 + 1e-9)
+    }
+
+    /// Orders attempts at one attack by how close they come to their bounds.
+    pub fn closer(&self, other: &Self) -> Ordering {
+        (self.obtained * other.bound).total_cmp(&(other.obtained * self.bound))
     }
 }
 

@@ -92,6 +92,11 @@ impl Liar {
         }
     }
 
+    /// The same with another address.
+    pub fn moved(self, address: SocketAddr) -> Self {
+        Self { address, ..self }
+    }
+
     /// Opens a flow with a Hello of `length` bytes and receives the answer.
     pub fn connect(lab: &mut Lab, port: u16, curve: CurveId, length: usize) -> Self {
         let mut liar = Self::at(port);

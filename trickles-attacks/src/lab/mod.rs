@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a laboratory may panic; its names say what they are")]
 
 mod choices;
+mod haul;
 mod ledger;
 pub mod liar;
 
@@ -23,6 +24,7 @@ use trickles::user_continuation::MAX_STATE;
 use trickles::wire::{Frame, MAX_GRANT, MAX_RUNS, Notice, Response};
 
 pub use choices::Choices;
+pub use haul::{Haul, Meter};
 pub use ledger::Ledger;
 pub use liar::{Kind, Liar, Spec};
 
@@ -141,6 +143,8 @@ pub struct Lab {
     pub filter: Arc<FingerprintFilter>,
     pub now: Timestamp,
     pub ledger: Ledger,
+    /// UDP payload of the numbered packets that went through the ledger.
+    emitted: u64,
     outbox: Outbox,
 }
 
@@ -166,14 +170,23 @@ impl Lab {
     }
 
     fn seeded(config: ServerConfig, filter: FilterConfig, seed: u8) -> Self {
-        let filter = Arc::new(FingerprintFilter::new(filter, [3; 16], EPOCH));
+        Self::over(config, Arc::new(FingerprintFilter::new(filter, [3; 16], EPOCH)), seed)
+    }
+
+    fn over(config: ServerConfig, filter: Arc<FingerprintFilter>, seed: u8) -> Self {
         Self {
             server: Server::new(config, key_ring(), filter.clone(), [seed; 16]),
             filter,
             now: EPOCH,
             ledger: Ledger::default(),
+            emitted: 0,
             outbox: Outbox::default(),
         }
+    }
+
+    /// Another process of the service that has the same filter.
+    pub fn beside(&self, seed: u8) -> Self {
+        Self { now: self.now, ..Self::over(ServerConfig::default(), self.filter.clone(), seed) }
     }
 
     pub fn wait(&mut self, time: Duration) {
@@ -196,6 +209,8 @@ impl Lab {
         self.server.handle(datagram, from, self.now, application, &mut self.outbox).unwrap();
         let answer = Answer::parse(self.outbox.packets());
         self.ledger.record(&answer.trains, self.now, self.horizon());
+        let packets = answer.trains.iter().flat_map(|train| &train.packets);
+        self.emitted += packets.map(|packet| packet.bytes as u64).sum::<u64>();
         answer
     }
 

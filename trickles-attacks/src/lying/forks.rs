@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use trickles::epoch::{CurveId, Epoch, SlowStartExit, adopts};
 
-use super::claims::{RTT, in_avoidance};
+use super::honest::{self, HELLO, RTT, claim_in_order, in_avoidance};
 use super::{Outcome, Strategy};
-use crate::lab::{Choices, Kind, Lab, Liar, Spec, Train, runs_of};
+use crate::lab::{Choices, Kind, Lab, Liar, Meter, Spec, Train, runs_of};
 
 const ROUNDS: usize = 30;
 
@@ -119,36 +119,47 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    fn attack(&self, whims: u64, seed: u64) -> Outcome {
-        let (lab, liar, mut flight) = in_avoidance(self.window);
+    fn attempts(&self) -> u64 {
+        if self.window < 50 { 20 } else { 4 }
+    }
+
+    /// What forking obtains, in kB/s.
+    fn attack(&self, whims: u64, seed: u64) -> f64 {
+        let (lab, liar, mut flight) = in_avoidance(self.window, RTT);
         let window = flight[0].fields.epoch.growth.window0;
         let before = lab.ledger.granted();
+        let meter = Meter::start(&lab);
         let mut forker = Forker { lab, liar, adopts: self.adopts, whims, choices: Choices::seeded(seed) };
         for _ in 0..ROUNDS {
             flight = forker.round(&flight);
         }
         let (positions, packets) = forker.lab.ledger.granted();
         let (positions, packets) = (positions - before.0, packets - before.1);
-        // One packet for each position is what an honest client has, all but.
-        Outcome::packets(packets, positions, 1.5 * positions as f64 + f64::from(window) / 0.3)
+        // However slow it is: more for a position than forks of one flow have together.
+        if packets as f64 > 1.5 * positions as f64 + f64::from(window) / 0.3 {
+            return f64::INFINITY;
+        }
+        meter.read(&forker.lab).rate()
     }
 }
 
 impl Strategy for Losses {
-    fn name(&self) -> &'static str {
-        match (self.window, self.adopts) {
-            (..50, false) => "forks a small window by declared losses",
-            (..50, true) => "forks a small window and adopts all it may",
-            (_, false) => "forks a large window by declared losses",
-            (_, true) => "forks a large window and adopts all it may",
-        }
+    fn name(&self) -> String {
+        let window = if self.window < 50 { "small" } else { "large" };
+        let means = if self.adopts { "adopts all it may" } else { "declares other losses" };
+        format!("forks a {window} window, {means}")
     }
 
-    /// The most per position that any of these ways to choose comes to.
+    fn strength(&self) -> String {
+        format!("{ROUNDS} round trips, {} ways to choose", self.attempts())
+    }
+
+    /// Sections 8.2 and 8.3: forks share the positions of one flow, and a loss leaves each less than it had.
     fn run(&self) -> Outcome {
-        let attempts = if self.window < 50 { 20 } else { 2 };
-        let outcomes = (0..attempts).map(|attempt| self.attack(attempt * 5, attempt));
-        outcomes.max_by(|a, b| (a.obtained / a.bound).total_cmp(&(b.obtained / b.bound))).unwrap()
+        let attack = |attempt| self.attack(attempt * 5, attempt);
+        let obtained = (0..self.attempts()).map(attack).fold(0.0, f64::max);
+        let honest = honest::avoidance(self.window, ROUNDS, RTT).rate();
+        Outcome::rate(obtained, honest, honest)
     }
 }
 
@@ -156,40 +167,50 @@ impl Strategy for Losses {
 pub(super) struct Exits;
 
 impl Strategy for Exits {
-    fn name(&self) -> &'static str {
-        "forks by declared ends of slow start"
+    fn name(&self) -> String {
+        "forks by declared ends of slow start".into()
     }
 
+    fn strength(&self) -> String {
+        format!("{EXITED} round trips, 5 forks, window 150")
+    }
+
+    /// Section 8.3: a position owns at most two numbers, which is what it owns in slow start.
     fn run(&self) -> Outcome {
-        let mut lab = Lab::new();
-        let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 4200);
-        let flight = liar.grow(&mut lab, 150, RTT);
-        let before = lab.ledger.granted();
+        let (lab, liar, flight) = in_slow_start();
+        let meter = Meter::start(&lab);
         let epoch = flight[0].fields.epoch;
+        let at = (flight[0].fields.first - epoch.base) as u32;
         let mut forker = Forker { lab, liar, adopts: false, whims: 0, choices: Choices::seeded(0) };
         let mut fresh = Vec::new();
-        for (index, train) in flight.iter().enumerate() {
+        for train in &flight {
             for position in train.numbers() {
                 // A handful of forks, positions dealt out among them; one goes on in slow start.
                 let fork = position % 5;
-                let at = (flight[0].fields.first - epoch.base) as u32;
                 let exit = (fork > 0).then_some(SlowStartExit { position: at, rtt: 1000 * fork as u32 });
-                let spec = Spec {
-                    exit,
-                    ..Spec::one(train, Kind::Continue { proven: train.fields.end() }, position..position + 1)
-                };
+                let kind = Kind::Continue { proven: train.fields.end() };
+                let spec = Spec { exit, ..Spec::one(train, kind, position..position + 1) };
                 let answer = forker.liar.claim(&mut forker.lab, &spec);
-                assert!(answer.packets > 0, "train {index}");
+                assert!(answer.packets > 0);
                 forker.liar.receive(&answer);
                 fresh.extend(answer.trains);
             }
         }
-        for _ in 0..4 {
-            forker.lab.wait(RTT);
+        forker.lab.wait(RTT);
+        for _ in 1..EXITED {
             fresh = forker.round(&fresh);
         }
-        let (positions, packets) = forker.lab.ledger.granted();
-        let (positions, packets) = (positions - before.0, packets - before.1);
-        Outcome::packets(packets, positions, 2.0 * positions as f64)
+        let (mut lab, mut client, flight) = in_slow_start();
+        let honest = claim_in_order(&mut lab, &mut client, flight, EXITED, RTT).rate();
+        Outcome::rate(meter.read(&forker.lab).rate(), honest, honest)
     }
+}
+
+const EXITED: usize = 5;
+
+fn in_slow_start() -> (Lab, Liar, Vec<Train>) {
+    let mut lab = Lab::new();
+    let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, HELLO);
+    let flight = liar.grow(&mut lab, 150, RTT);
+    (lab, liar, flight)
 }

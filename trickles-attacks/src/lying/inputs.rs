@@ -4,9 +4,10 @@ use trickles::epoch::CurveId;
 use trickles::server::Server;
 use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, Input, Request, Run, Runs};
 
-use super::claims::RTT;
+use super::honest::{HELLO, RTT, claim_in_order, slow_start};
+use super::sizes::last_round;
 use super::{Outcome, Strategy};
-use crate::lab::{Lab, Liar, RANGE, Spec, Train, key_ring};
+use crate::lab::{Haul, Lab, Liar, Meter, RANGE, Spec, Train, key_ring};
 
 const ROUNDS: usize = 6;
 
@@ -52,21 +53,19 @@ fn request(liar: &Liar, train: &Train, position: u64, user: &[u8], offset: u64, 
 }
 
 /// What an honest client has been granted after so many round trips.
-fn honest(rounds: usize) -> u64 {
+fn honest_numbers(rounds: usize) -> u64 {
     let mut lab = Lab::new();
-    let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 12_000);
-    let mut flight = liar.trains.clone();
-    for _ in 0..rounds {
-        lab.wait(RTT);
-        flight = liar.claim_all(&mut lab, &flight);
-    }
-    numbers(&liar.trains)
+    let mut client = Liar::connect(&mut lab, 1, CurveId::Cubic, HELLO);
+    let flight = client.trains.clone();
+    lab.wait(RTT);
+    claim_in_order(&mut lab, &mut client, flight, rounds, RTT);
+    numbers(&client.trains)
 }
 
 impl Inputs {
     /// Claims every position of a flow with such input, several times, for some round trips.
     fn inflate(self, lab: &mut Lab) -> (Liar, Vec<Train>) {
-        let mut liar = Liar::connect(lab, 1, CurveId::Cubic, 12_000);
+        let mut liar = Liar::connect(lab, 1, CurveId::Cubic, HELLO);
         let opened = liar.user.clone();
         let mut replica = Server::new(Default::default(), key_ring(), lab.filter.clone(), [8; 16]);
         let mut flight = liar.trains.clone();
@@ -107,20 +106,33 @@ impl Inputs {
 }
 
 impl Strategy for Inputs {
-    fn name(&self) -> &'static str {
-        match self {
+    fn name(&self) -> String {
+        let what = match self {
             Self::Ahead => "grows its window with input that is refused",
             Self::Stored => "says that a range is stored of which nothing is",
             Self::OldState => "shows input ahead under its first state",
             Self::Beyond => "sends chunks behind their range and across its end",
             Self::Copies => "sends copies of a chunk to two replicas",
-        }
+        };
+        what.into()
     }
 
+    fn strength(&self) -> String {
+        format!("{ROUNDS} round trips, each twice")
+    }
+
+    /// Section 6.29: input that is refused takes a position and its answer a number, like any other.
     fn run(&self) -> Outcome {
-        let obtained = numbers(&self.inflate(&mut Lab::new()).0.trains) as f64;
-        let honest = honest(ROUNDS) as f64;
-        Outcome { unit: "numbers", obtained, honest: Some(honest), bound: honest }
+        let mut lab = Lab::new();
+        let meter = Meter::start(&lab);
+        let (mut liar, flight) = self.inflate(&mut lab);
+        let inflated = numbers(&liar.trains) > honest_numbers(ROUNDS);
+        lab.wait(RTT);
+        liar.claim_all(&mut lab, &flight);
+        // More numbers are a larger window, however few bytes they brought so far.
+        let obtained = if inflated { f64::INFINITY } else { meter.read(&lab).rate() };
+        let honest = slow_start(ROUNDS + 1).rate();
+        Outcome::rate(obtained, honest, honest)
     }
 }
 
@@ -128,24 +140,30 @@ impl Strategy for Inputs {
 pub(super) struct RefusedThenFull;
 
 impl Strategy for RefusedThenFull {
-    fn name(&self) -> &'static str {
-        "grows a window by refused input, then wants full ones"
+    fn name(&self) -> String {
+        "grows a window by refused input, then wants full ones".into()
     }
 
+    fn strength(&self) -> String {
+        format!("the last of {} round trips", ROUNDS + 1)
+    }
+
+    /// Section 6.13: twice what was received of late, and three times what is sent.
     fn run(&self) -> Outcome {
         let mut lab = Lab::new();
         let (liar, flight) = Inputs::Ahead.inflate(&mut lab);
         let packets = flight.iter().flat_map(|train| &train.packets);
         let received: usize = packets.map(|packet| packet.bytes).sum();
         lab.wait(RTT);
-        let (mut obtained, mut sent) = (0, 0);
+        let meter = Meter::start(&lab);
+        let mut sent = 0;
         for train in &flight {
             let spec = Spec::in_order(train, train.numbers());
             sent += liar.request(&spec).unwrap().len();
-            obtained += liar.claim(&mut lab, &spec).bytes;
+            liar.claim(&mut lab, &spec);
         }
-        let honest = (honest(ROUNDS + 1) - honest(ROUNDS)) * u64::from(BASE_PACKET_SIZE);
-        let bound = (2 * received + 3 * sent) as f64;
-        Outcome { unit: "bytes", obtained: obtained as f64, honest: Some(honest as f64), bound }
+        lab.wait(RTT);
+        let bound = Haul { bytes: (2 * received + 3 * sent) as u64, time: RTT };
+        Outcome::rate(meter.read(&lab).rate(), last_round(ROUNDS + 1), bound.rate())
     }
 }

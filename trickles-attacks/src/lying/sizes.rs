@@ -1,11 +1,12 @@
 //! Numbers obtained with few bytes, and spent on many.
 
 use trickles::epoch::CurveId;
+use trickles::wire::BASE_PACKET_SIZE;
 
-use super::claims::RTT;
+use super::honest::{self, RTT, slow_start};
+use super::openings::SLOT;
 use super::{Outcome, Strategy};
-use crate::lab::liar::count_packets;
-use crate::lab::{Answer, Kind, Lab, Liar, Spec, Train};
+use crate::lab::{Answer, Haul, Kind, Lab, Liar, Meter, Spec, Train, runs_of};
 
 fn bytes(answers: &[Answer]) -> usize {
     answers.iter().map(|answer| answer.bytes).sum()
@@ -31,30 +32,31 @@ fn trains(answers: &[Answer]) -> Vec<Train> {
     answers.iter().flat_map(|answer| &answer.trains).cloned().collect()
 }
 
-/// Bytes an honest client has got after so many round trips.
-fn honest_bytes(rounds: usize) -> u64 {
-    let mut lab = Lab::new();
-    let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 12_000);
-    let mut flight = liar.trains.clone();
-    for _ in 0..rounds {
-        lab.wait(RTT);
-        flight = liar.claim_all(&mut lab, &flight);
-    }
-    liar.trains.iter().flat_map(|train| &train.packets).map(|packet| packet.bytes as u64).sum()
+/// What an honest client obtains in the last of so many round trips of slow start.
+pub(super) fn last_round(rounds: usize) -> f64 {
+    Haul { bytes: slow_start(rounds).bytes - slow_start(rounds - 1).bytes, time: RTT }.rate()
 }
+
+/// A Hello so short that its answer is one packet, which stands for a whole window.
+const SHORT_HELLO: usize = 300;
 
 /// Grows a window in tiny packets, then wants full ones.
 pub(super) struct Tiny;
 
 impl Strategy for Tiny {
-    fn name(&self) -> &'static str {
-        "grows its window in tiny packets, then wants full ones"
+    fn name(&self) -> String {
+        "grows its window in tiny packets, then wants full ones".into()
     }
 
+    fn strength(&self) -> String {
+        "6 round trips of 1 byte a packet".into()
+    }
+
+    /// Section 6.13: twice what was received of late, and three times what is sent.
     fn run(&self) -> Outcome {
         const ROUNDS: usize = 6;
         let mut lab = Lab::new();
-        let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 300);
+        let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, SHORT_HELLO);
         let mut flight = liar.trains.clone();
         let mut received = 0;
         for _ in 0..ROUNDS {
@@ -64,15 +66,16 @@ impl Strategy for Tiny {
             flight = trains(&answers);
         }
         lab.wait(RTT);
-        let (mut obtained, mut sent) = (0, 0);
+        let meter = Meter::start(&lab);
+        let mut sent = 0;
         for train in &flight {
             let spec = Spec::in_order(train, train.numbers());
             sent += liar.request(&spec).unwrap().len();
-            obtained += liar.claim(&mut lab, &spec).bytes;
+            liar.claim(&mut lab, &spec);
         }
-        let honest = honest_bytes(ROUNDS + 1) - honest_bytes(ROUNDS);
-        let bound = (2 * received + 3 * sent) as f64;
-        Outcome { unit: "bytes", obtained: obtained as f64, honest: Some(honest as f64), bound }
+        lab.wait(RTT);
+        let bound = Haul { bytes: (2 * received + 3 * sent) as u64, time: RTT };
+        Outcome::rate(meter.read(&lab).rate(), last_round(ROUNDS + 1), bound.rate())
     }
 }
 
@@ -80,57 +83,75 @@ impl Strategy for Tiny {
 pub(super) struct TinyBehindTheOpening;
 
 impl Strategy for TinyBehindTheOpening {
-    fn name(&self) -> &'static str {
-        "the same, presenting the opening instead"
+    fn name(&self) -> String {
+        "the same, presenting the opening instead".into()
     }
 
+    fn strength(&self) -> String {
+        "up to 6 round trips of 1 byte a packet".into()
+    }
+
+    /// Sections 5.8 and 6.13: the opening serves for 64 positions behind its own, each of which brings two full
+    /// packets at most.
     fn run(&self) -> Outcome {
-        const ROUNDS: usize = 2;
-        let mut lab = Lab::new();
-        let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 300);
-        let birth = liar.trains[0].clone();
-        let mut flight = vec![birth.clone()];
-        for _ in 0..ROUNDS {
+        let outcome = |rounds| {
+            let mut lab = Lab::new();
+            let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, SHORT_HELLO);
+            let birth = liar.trains[0].clone();
+            let mut flight = vec![birth.clone()];
+            for _ in 0..rounds {
+                lab.wait(RTT);
+                let answers = claim_tiny(&mut lab, &mut liar, &flight);
+                flight = trains(&answers);
+            }
             lab.wait(RTT);
-            let answers = claim_tiny(&mut lab, &mut liar, &flight);
-            flight = trains(&answers);
-        }
-        lab.wait(RTT);
-        let mut obtained: usize =
-            liar.trains.iter().flat_map(|train| &train.packets).map(|packet| packet.bytes).sum();
-        for train in &flight {
-            let kind = Kind::Continue { proven: train.fields.end() };
-            obtained += liar.claim(&mut lab, &Spec::new(&birth, kind, vec![train.numbers()])).bytes;
-        }
-        let honest = honest_bytes(ROUNDS + 1) as f64;
-        Outcome { unit: "bytes", obtained: obtained as f64, honest: Some(honest), bound: honest }
+            let meter = Meter::start(&lab);
+            let proven = flight.last().unwrap().fields.end();
+            for run in runs_of(flight.iter().flat_map(Train::numbers), 16) {
+                liar.claim(&mut lab, &Spec::one(&birth, Kind::Continue { proven }, run));
+            }
+            lab.wait(RTT);
+            let bound = Haul { bytes: 64 * 2 * u64::from(BASE_PACKET_SIZE), time: RTT };
+            Outcome::rate(meter.read(&lab).rate(), last_round(rounds + 1), bound.rate())
+        };
+        (1..=6).map(outcome).max_by(Outcome::closer).unwrap()
     }
 }
 
 /// Opens again and again with one small packet that stands for ten numbers, and claims them all in the end.
 pub(super) struct Banked;
 
+impl Banked {
+    const OPENINGS: u16 = 20;
+}
+
 impl Strategy for Banked {
-    fn name(&self) -> &'static str {
-        "banks openings of one packet each and spends them all"
+    fn name(&self) -> String {
+        "banks openings of one packet each and spends them all".into()
     }
 
+    fn strength(&self) -> String {
+        format!("{} openings spent in a round trip", Self::OPENINGS)
+    }
+
+    /// Sections 5.21 and 6.15: an opening is worth no more than a new connection, which has its window to
+    /// spend as well.
     fn run(&self) -> Outcome {
-        const OPENINGS: u64 = 20;
         let mut lab = Lab::new();
-        let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 300);
+        let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, SHORT_HELLO);
         let mut bank = liar.trains.clone();
-        for _ in 1..OPENINGS {
-            lab.wait(std::time::Duration::from_millis(200));
+        for _ in 1..Self::OPENINGS {
+            lab.wait(SLOT);
             let spec = Spec { want: 1, ..Spec::one(&bank[0], Kind::Resume { rtt: 1000 }, 0..10) };
             let answer = liar.claim(&mut lab, &spec);
             assert_eq!((answer.packets, answer.trains[0].fields.count), (1, 10));
             liar.receive(&answer);
             bank.extend(answer.trains);
         }
-        let got = liar.claim_all(&mut lab, &bank);
-        let obtained = count_packets(&bank) + count_packets(&got);
-        // As many new connections have had ten packets each, and get twenty for those.
-        Outcome::packets(obtained, 30 * OPENINGS, 30.0 * OPENINGS as f64)
+        let meter = Meter::start(&lab);
+        lab.wait(RTT);
+        liar.claim_all(&mut lab, &bank);
+        let as_many = honest::connections(Self::OPENINGS, 1).rate();
+        Outcome::rate(meter.read(&lab).rate(), slow_start(1).rate(), as_many)
     }
 }
