@@ -144,6 +144,12 @@ pub struct Lab {
     outbox: Outbox,
 }
 
+impl Default for Lab {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Lab {
     pub fn new() -> Self {
         Self::with(ServerConfig::default(), small_filter())
