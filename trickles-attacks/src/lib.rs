@@ -7,9 +7,11 @@
 //!
 //! * [`lying`]: clients that claim what they like, in virtual time, on a path without congestion.
 //! * [`fuzz`]: what the fuzzers of `fuzz/` run, a function of arbitrary bytes each.
+//! * [`floods`]: floods on real sockets, beside an honest client.
 //! * [`lab`]: the server without a network around it, its ledger, and the client that can claim anything.
 
 mod attack;
+pub mod floods;
 pub mod forge;
 pub mod fuzz;
 pub mod lab;

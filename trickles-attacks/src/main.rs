@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use trickles_attacks::{Attack, fuzz, lying};
+use trickles_attacks::{Attack, floods, fuzz, lying};
 
 /// Runs every attack on Trickles and prints what each obtained beside the bound that the design promises.
 ///
@@ -24,6 +24,8 @@ enum Kind {
     Lying,
     /// Arbitrary bytes for parsers, server and client: the corpora of the fuzzers, and mutations of them.
     Fuzz,
+    /// Floods on real sockets; needs Linux and two cores. Run it optimised, on a machine with nothing else to do.
+    Floods,
 }
 
 impl Kind {
@@ -31,11 +33,15 @@ impl Kind {
         match self {
             Self::Lying => lying::attacks(),
             Self::Fuzz => fuzz::attacks(),
+            Self::Floods => floods::attacks(),
         }
     }
 }
 
 fn main() -> anyhow::Result<ExitCode> {
+    if floods::serve_if_asked()? {
+        return Ok(ExitCode::SUCCESS);
+    }
     let arguments = Arguments::parse();
     let kinds = Kind::value_variants().iter().filter(|kind| {
         let only = &arguments.only;
