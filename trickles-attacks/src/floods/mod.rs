@@ -133,8 +133,10 @@ fn measure(program: &Path, flood: Flood) -> anyhow::Result<Measured> {
     let flooder = Flooder::start(flood.sources(&server)?, Some(CORES.1));
     let client = Download::start(server.address, Some(CORES.0));
     let beside = Beside::new()?;
-    flooder.aim(Some((server.address, Manner::Together)));
-    pause(WINDOW);
+    for manner in [Manner::Apart, Manner::Together] {
+        flooder.aim(Some((server.address, manner)));
+        pause(WINDOW);
+    }
     let before = server.resident()?;
     let [apart, together] = [Manner::Apart, Manner::Together].map(|manner| {
         let mut rounds = Vec::new();
