@@ -52,7 +52,8 @@ pub struct ServerConfig {
     pub notices_per_second: u32,
     /// Most Hellos that are answered a second, an eighth of them at once. Anybody can send Hellos from anywhere,
     /// and each costs as much as a small answer: this leaves the rest of the server's time to clients that it
-    /// has heard from before. A service of many short streams needs more.
+    /// has heard from before. While it is used up new streams open slowly, since clients have to try again: a
+    /// service of many short streams needs more.
     pub hellos_per_second: u32,
     /// Of how many streams the newest user continuation is remembered, so that their clients can send input
     /// without waiting for each answer; up to 3 KiB each. It is never needed for anything else.
