@@ -4,12 +4,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use tokio::io::AsyncReadExt;
 use trickles_tokio::TricklesStream;
 
-use super::{pattern, placement};
+use super::{pattern, pause, placement};
 
 /// A download without end, every byte of which is compared.
 pub(super) struct Download {
@@ -19,7 +20,12 @@ pub(super) struct Download {
 }
 
 impl Download {
-    pub(super) fn start(server: SocketAddr, core: Option<usize>) -> Self {
+    /// Returns once the first bytes are here: a flood of Hellos is there before most other clients', which is
+    /// not what is measured.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub(super) fn start(server: SocketAddr, core: Option<usize>) -> anyhow::Result<Self> {
         let (received, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (counter, stopped) = (received.clone(), stop.clone());
         let thread = thread::spawn(move || {
@@ -27,7 +33,15 @@ impl Download {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(read_until(server, &counter, &stopped))
         });
-        Self { received, stop, thread }
+        let this = Self { received, stop, thread };
+        while this.received() == 0 {
+            if this.has_ended() {
+                this.finish()?;
+                bail!("there was nothing to download");
+            }
+            pause(Duration::from_millis(1));
+        }
+        Ok(this)
     }
 
     /// How many bytes have arrived, all of them right.

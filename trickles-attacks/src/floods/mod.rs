@@ -103,7 +103,7 @@ pub fn attempt(program: &Path, flood: Flood, datagrams: u64, download: u64) -> a
     let mut server = ServerProcess::start(program, None)?;
     warm_up(&mut server)?;
     let flooder = Flooder::start(flood.sources(&server)?, None);
-    let client = Download::start(server.address, None);
+    let client = Download::start(server.address, None)?;
     let mut before = 0;
     for manner in [Manner::Apart, Manner::Together] {
         let sent = flooder.sent() + datagrams;
@@ -131,7 +131,7 @@ fn measure(program: &Path, flood: Flood) -> anyhow::Result<Measured> {
     let mut server = ServerProcess::start(program, Some(CORES.0))?;
     warm_up(&mut server)?;
     let flooder = Flooder::start(flood.sources(&server)?, Some(CORES.1));
-    let client = Download::start(server.address, Some(CORES.0));
+    let client = Download::start(server.address, Some(CORES.0))?;
     let beside = Beside::new()?;
     for manner in [Manner::Apart, Manner::Together] {
         flooder.aim(Some((server.address, manner)));

@@ -10,7 +10,7 @@ use crate::{Attack, Outcome};
 
 /// Most that the server may grow, in KiB.
 const MAX_GROWTH: f64 = 1024.0;
-/// Docs/protocol.md section 8.6.
+/// The bound of docs/protocol.md section 8.6.
 const MAX_AMPLIFICATION: u64 = 3;
 
 /// Every flood, and what is measured of it.
