@@ -8,10 +8,12 @@
 //! * [`lying`]: clients that claim what they like, in virtual time, on a path without congestion.
 //! * [`fuzz`]: what the fuzzers of `fuzz/` run, a function of arbitrary bytes each.
 //! * [`filter`]: the replay filter at the load it is made for, and beyond.
+//! * [`floods`]: floods on real sockets, beside an honest client.
 //! * [`lab`]: the server without a network around it, its ledger, and the client that can claim anything.
 
 mod attack;
 pub mod filter;
+pub mod floods;
 pub mod forge;
 pub mod fuzz;
 pub mod lab;

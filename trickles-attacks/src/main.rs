@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use trickles_attacks::{Attack, filter, fuzz, lying};
+use trickles_attacks::{Attack, filter, floods, fuzz, lying};
 
 /// Runs every attack on Trickles and prints what each obtained beside the bound that the design promises.
 ///
@@ -26,6 +25,8 @@ enum Kind {
     Fuzz,
     /// The replay filter: false positives at its design load, and what it does when it is full.
     Filter,
+    /// Floods on real sockets; needs Linux and two cores. Run it optimised, on a machine with nothing else to do.
+    Floods,
 }
 
 impl Kind {
@@ -34,11 +35,15 @@ impl Kind {
             Self::Lying => lying::attacks(),
             Self::Fuzz => fuzz::attacks(),
             Self::Filter => filter::attacks(),
+            Self::Floods => floods::attacks(),
         }
     }
 }
 
 fn main() -> anyhow::Result<ExitCode> {
+    if floods::serve_if_asked()? {
+        return Ok(ExitCode::SUCCESS);
+    }
     let arguments = Arguments::parse();
     let kinds = Kind::value_variants().iter().filter(|kind| {
         let only = &arguments.only;
@@ -69,8 +74,9 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     bar.finish_and_clear();
     println!("{} attacks, {violated} beyond their bound, {failed} not run", attacks.len());
-    if failed > 0 {
-        bail!("{failed} attacks could not be run");
-    }
-    Ok(if violated == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match (violated, failed) {
+        (0, 0) => ExitCode::SUCCESS,
+        (0, _) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    })
 }

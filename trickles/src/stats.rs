@@ -31,6 +31,8 @@ pub enum Discard {
     Spent,
     /// Another service label.
     NoService,
+    /// A Hello beyond the number that is answered a second.
+    Limited,
     /// Not from the peer of this stream, or not an answer to one of its requests.
     Unrelated,
 }

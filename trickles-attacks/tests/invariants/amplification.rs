@@ -6,13 +6,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 use trickles::epoch::CurveId;
 use trickles::key_ring::KeyRing;
+use trickles::server::ServerConfig;
 use trickles::stats::Discard;
 use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, Run, Runs, room};
 use trickles::wire::{Hello, Input, Request};
 
 use crate::cases;
 use trickles_attacks::lab::liar::hello;
-use trickles_attacks::lab::{Kind, Lab, Liar, Spec};
+use trickles_attacks::lab::{Kind, Lab, Liar, Spec, small_filter};
 
 fn length(answer: &[Vec<u8>]) -> usize {
     answer.iter().map(Vec::len).sum()
@@ -185,6 +186,27 @@ fn refused_input_brings_at_most_three_times_the_request_at_another_port() {
         told += usize::from(answer.user.is_some());
     }
     assert!(told > 0, "a longer request is told how far the input has got");
+}
+
+/// Section 6.3.
+#[test]
+fn what_anybody_can_ask_for_is_answered_so_often_a_second_and_no_more() {
+    let config = ServerConfig { hellos_per_second: 80, notices_per_second: 16, ..ServerConfig::default() };
+    let mut lab = Lab::with(config, small_filter());
+    let liars: Vec<Liar> = (0..10).map(|port| Liar::connect(&mut lab, port, CurveId::Cubic, 4200)).collect();
+    assert!(lab.raw(&hello(CurveId::Cubic, 11, 4200), Liar::at(11).address).is_empty());
+    assert_eq!(lab.discarded(Discard::Limited), 1);
+    lab.wait(Duration::from_millis(13));
+    assert!(!lab.raw(&hello(CurveId::Cubic, 11, 4200), Liar::at(11).address).is_empty());
+
+    lab.wait(Duration::from_secs(31));
+    let refreshed = liars.iter().filter(|liar| {
+        let train = &liar.trains[0];
+        let claim = liar.request(&Spec::in_order(train, train.numbers())).unwrap();
+        !lab.raw(&claim, liar.address).is_empty()
+    });
+    assert_eq!(refreshed.count(), 2, "an eighth of a second's");
+    assert_eq!(lab.discarded(Discard::Stale), 10);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn datagrams_are_passed_one_by_one_in_order() {
     let mut passed = Vec::new();
     while let Some((datagram, _)) = batch.front() {
         passed.push(datagram.to_vec());
-        batch.pass();
+        batch.pass(true);
     }
     assert_eq!(passed, [vec![1, 2], vec![3], vec![], vec![4]]);
 }

@@ -192,6 +192,12 @@ impl EventServer {
         self.shared.sender.dropped()
     }
 
+    /// How many datagrams were not looked at, since several that had arrived with them from the same sender were
+    /// discarded. They count as not [received](Stats::received).
+    pub fn overlooked(&self) -> u64 {
+        self.receive.overlooked()
+    }
+
     /// Replaces the key ring: keys may come and go at any time.
     pub fn set_key_ring(&mut self, ring: KeyRing) {
         self.shared.lock().server.set_key_ring(ring);
@@ -252,10 +258,11 @@ impl EventServer {
                         break;
                     }
                     let now = shared.clock.now();
+                    let discarded = server.stats().discarded_total();
                     if let Err(error) = server.handle(datagram, route.to, now, application, outbox) {
                         tracing::warn!(client = %route.to, %error, "the application's answer was not taken");
                     }
-                    receive.pass();
+                    receive.pass(server.stats().discarded_total() == discarded);
                 }
             }
             for batch in outbox.batches() {
@@ -332,8 +339,8 @@ impl Stream for EventServer {
         let this = &mut *self;
         loop {
             while let Some((datagram, meta)) = this.receive.front() {
-                let event = this.shared.admit(datagram, Route::back(meta));
-                this.receive.pass();
+                let (event, of_use) = this.shared.admit(datagram, Route::back(meta));
+                this.receive.pass(of_use);
                 if let Some(event) = event {
                     return Poll::Ready(Some(Ok(event)));
                 }

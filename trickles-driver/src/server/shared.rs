@@ -75,18 +75,20 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one datagram; what it amounts to, if that is an event.
-    pub(super) fn admit(self: &Arc<Self>, datagram: &[u8], route: Route) -> Option<Event> {
+    /// Takes one datagram: what it amounts to, if that is an event, and whether it was not discarded.
+    pub(super) fn admit(self: &Arc<Self>, datagram: &[u8], route: Route) -> (Option<Event>, bool) {
         let now = self.clock.now();
         let mut core = self.lock();
         let Core { server, outbox, .. } = &mut *core;
         outbox.clear();
         let received = server.receive(datagram, route.to, now, outbox);
         core.flush(&self.sender, route);
-        match received? {
-            Received::Reset { stream, code } => Some(Event::Closed { stream, code }),
-            Received::Event(request) => self.hold(core, request.into_owned(), route, now),
-        }
+        let event = match received {
+            Some(Received::Reset { stream, code }) => Some(Event::Closed { stream, code }),
+            Some(Received::Event(request)) => self.hold(core, request.into_owned(), route, now),
+            None => return (None, false),
+        };
+        (event, true)
     }
 
     /// Finds a place for a request, and hands out the event unless that has been done already.

@@ -16,7 +16,8 @@ const DELAY: Duration = Duration::from_secs(5);
 
 fn server(slots: usize) -> (EventServer, Arc<FakeSocket>) {
     let socket = FakeSocket::new(64, |_, _| Ok(()));
-    let config = ServerConfig { notices_per_second: u32::MAX, ..ServerConfig::default() };
+    let config =
+        ServerConfig { notices_per_second: u32::MAX, hellos_per_second: u32::MAX, ..ServerConfig::default() };
     let filter = FilterConfig { cells_per_generation: 1 << 10, ..FilterConfig::default() };
     let (ring, filter) = (KeyRing::new(&[(1, [7; 32])]).unwrap(), replay_filter(filter).unwrap());
     let mut server = EventServer::new(
@@ -49,7 +50,7 @@ fn hello(number: u32, input: &[u8]) -> Vec<u8> {
 
 fn admit(server: &EventServer, number: u32) -> Option<Minisocket> {
     let route = Route { to: address(number), from: None };
-    match server.shared.admit(&hello(number, b"ask"), route)? {
+    match server.shared.admit(&hello(number, b"ask"), route).0? {
         Event::Opened(minisocket) => Some(minisocket),
         event => panic!("{event:?}"),
     }
@@ -94,7 +95,7 @@ fn a_client_that_asks_for_something_else_awaits_no_answer_to_what_it_asked_befor
     let (server, _) = server(4);
     let route = Route { to: address(1), from: None };
     let [first, more, other] =
-        [&b"a"[..], b"ab", b"b"].map(|input| server.shared.admit(&hello(1, input), route));
+        [&b"a"[..], b"ab", b"b"].map(|input| server.shared.admit(&hello(1, input), route).0);
     let (Some(Event::Opened(first)), Some(Event::Opened(other))) = (first, other) else {
         panic!("streams open")
     };
@@ -202,4 +203,17 @@ fn answers_to_one_client_leave_together() {
     run(server.run_until(&mut Hello, async {})).unwrap();
     let [(length, Some(segment_size))] = socket.take_sent()[..] else { panic!("they did not") };
     assert_eq!(length, 3 * segment_size);
+}
+
+#[test]
+fn of_what_one_sender_sent_at_once_no_more_than_a_few_useless_datagrams_are_looked_at() {
+    let (mut server, socket) = server(1);
+    let size = hello(1, b"ask").len();
+    let useless = vec![1; size];
+    let flood = [&useless[..], &hello(1, b"ask")].concat();
+    let whole = [flood.repeat(5), useless.repeat(7), hello(1, b"ask")].concat();
+    socket.arrived.lock().unwrap().extend([(whole, size), (hello(2, b"ask"), size)]);
+    run(server.run_until(&mut Hello, async {})).unwrap();
+    let Stats { received, events, .. } = server.stats();
+    assert_eq!((received, events, server.overlooked()), (5 + 5 + 4 + 1, 5 + 1, 4));
 }

@@ -153,6 +153,9 @@ impl Server {
         if *hello.service != *self.seal.service {
             return Err(Refusal(Discard::NoService, Some(Notice::NoService)));
         }
+        if !self.hellos.take(arrival.now, self.config.hellos_per_second) {
+            return Err(Discard::Limited.into());
+        }
         let epoch = Epoch::born(hello.curve, Epoch::birth_base(arrival.now, 0), INITIAL_WINDOW);
         let stream = self.name(hello.stream_id, arrival.from.ip());
         let flow = self.name(hello.stream_id, arrival.from.ip());

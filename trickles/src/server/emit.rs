@@ -121,6 +121,10 @@ impl Server {
     ) -> Result<(), Reset> {
         let flow = minisocket.continuation.flow;
         let taken = run_bits(run, |block, mask| self.filter.granted(minisocket.shard, flow, block) & mask);
+        // A request that is replayed costs no more than the look at the filter.
+        if taken.count_ones() == u32::from(run.count) {
+            return Ok(());
+        }
         let numbers = epoch.share(&run.positions());
         if numbers.end - numbers.start > MAX_TRAIN {
             return Ok(());
@@ -259,6 +263,7 @@ impl Server {
         let (block, mark) = (FIRST_MARK_BLOCK + slot / BLOCK_NUMBERS, 1 << (slot % BLOCK_NUMBERS));
         let length = TRAIN_HEADER + CONTINUATION_FRAME;
         if request_length <= length
+            || !self.notices.take(now, self.config.notices_per_second)
             || self.filter.grant(Self::shard(client.ip()), stale.flow, block, mark, now) == 0
         {
             return;

@@ -48,8 +48,13 @@ pub struct ServerConfig {
     pub user_continuation_lifetime: Duration,
     /// After how long a client asks again for output that is not there yet.
     pub pending: Duration,
-    /// Most refusals and notices a second.
+    /// Most refusals, notices and Refreshes a second; an eighth of them at once.
     pub notices_per_second: u32,
+    /// Most Hellos that are answered a second, an eighth of them at once. Anybody can send Hellos from anywhere,
+    /// and each costs as much as a small answer: this leaves the rest of the server's time to clients that it
+    /// has heard from before. While it is used up new streams open slowly, since clients have to try again: a
+    /// service of many short streams needs more.
+    pub hellos_per_second: u32,
     /// Of how many streams the newest user continuation is remembered, so that their clients can send input
     /// without waiting for each answer; up to 3 KiB each. It is never needed for anything else.
     pub input_cache: usize,
@@ -65,6 +70,7 @@ impl Default for ServerConfig {
             user_continuation_lifetime: Duration::from_secs(7 * 24 * 3600),
             pending: Duration::from_secs(1),
             notices_per_second: 100_000,
+            hellos_per_second: 10_000,
             input_cache: 1024,
         }
     }
@@ -101,7 +107,8 @@ pub struct Server {
     processings: u32,
     /// Latest time seen: the clock never steps back.
     clock: Timestamp,
-    notices: NoticeBudget,
+    notices: Allowance,
+    hellos: Allowance,
     inputs: InputCache,
     stats: Stats,
 }
@@ -111,11 +118,22 @@ impl Server {
     pub fn new(config: ServerConfig, ring: KeyRing, filter: Arc<dyn ReplayFilter>, seed: [u8; 16]) -> Self {
         let service = config.service[..config.service.len().min(255)].into();
         let issuer = u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]);
-        let notices = NoticeBudget { second: 0, left: config.notices_per_second };
         let seal = Seal { ring, service };
         let inputs = InputCache::new(config.input_cache);
-        let (clock, stats, processings) = (Timestamp::ZERO, Stats::default(), issuer);
-        Self { config, seal, filter, issuer, seed, births: 0, processings, clock, notices, inputs, stats }
+        Self {
+            config,
+            seal,
+            filter,
+            issuer,
+            seed,
+            births: 0,
+            processings: issuer,
+            clock: Timestamp::ZERO,
+            notices: Allowance::default(),
+            hellos: Allowance::default(),
+            inputs,
+            stats: Stats::default(),
+        }
     }
 
     /// What became of the datagrams received.
@@ -205,21 +223,45 @@ impl Server {
     }
 }
 
-/// Bounds what unauthenticated requests can make a server say.
-#[derive(Debug)]
-struct NoticeBudget {
-    second: u64,
-    left: u32,
+/// Bounds how often something is done that anybody can ask for.
+#[derive(Debug, Default)]
+struct Allowance {
+    /// In millionths of one time.
+    left: u64,
+    at: Timestamp,
 }
 
-impl NoticeBudget {
+impl Allowance {
+    const ONCE: u64 = 1_000_000;
+
+    /// Whether it may be done once more, at `per_second` on average and an eighth of that at once.
     fn take(&mut self, now: Timestamp, per_second: u32) -> bool {
-        let second = now.as_millis() / 1000;
-        if second != self.second {
-            *self = Self { second, left: per_second };
-        }
-        let granted = self.left > 0;
-        self.left = self.left.saturating_sub(1);
+        let earned = (now.since(self.at).as_micros() as u64).saturating_mul(u64::from(per_second));
+        let most = u64::from(per_second.div_ceil(8)) * Self::ONCE;
+        self.at = now;
+        self.left = self.left.saturating_add(earned).min(most);
+        let granted = self.left >= Self::ONCE;
+        self.left -= if granted { Self::ONCE } else { 0 };
         granted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_allowance_is_what_its_rate_says_in_any_second_and_an_eighth_of_it_at_once() {
+        let mut allowance = Allowance::default();
+        let mut now = Timestamp::from_millis(1_790_000_000_000);
+        let at_once = (0..1000).filter(|_| allowance.take(now, 80)).count();
+        assert_eq!(at_once, 10);
+        let mut taken = 0;
+        for _ in 0..2000 {
+            now = now + Duration::from_millis(1);
+            taken += (0..3).filter(|_| allowance.take(now, 80)).count();
+        }
+        assert_eq!(taken, 160);
+        assert!(!allowance.take(now + Duration::from_secs(1), 0));
     }
 }

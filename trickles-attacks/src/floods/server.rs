@@ -1,0 +1,152 @@
+//! The server that is flooded: a process of its own, so that its memory is its own.
+
+use std::env;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, anyhow};
+use tokio::sync::mpsc;
+use trickles::key_ring::KeyRing;
+use trickles::server::{Application, Event, Next, Output, Reset, ServerConfig, Unanswered};
+use trickles_tokio::Server;
+
+use super::{pattern, placement};
+
+/// Tells a process that it is the server, and on which core, if on one.
+const ASKED: &str = "TRICKLES_ATTACKS_SERVER";
+/// The server's key and its id.
+pub(super) const SECRET: (u16, [u8; 32]) = (1, [7; 32]);
+
+/// Lines that a server takes: it prints its counters; it stands still until the next line.
+const COUNT: &[u8] = b"count\n";
+const STALL: &[u8] = b"stall\n";
+
+/// A server process, killed when dropped.
+pub(super) struct ServerProcess {
+    child: Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    pub(super) address: SocketAddr,
+}
+
+/// What the server has counted so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counters {
+    /// Datagrams it has looked at.
+    pub(super) received: u64,
+    /// What it has sent, in bytes of UDP payload.
+    pub(super) sent_bytes: u64,
+}
+
+impl ServerProcess {
+    /// `program` is one whose main function begins with [`serve_if_asked`].
+    pub(super) fn start(program: &Path, core: Option<usize>) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        let core = core.map_or(String::new(), |core| core.to_string());
+        command.env(ASKED, core).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
+        let (commands, answers) = (child.stdin.take(), child.stdout.take());
+        let (commands, answers) = commands.zip(answers).ok_or_else(|| anyhow!("no pipes"))?;
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        let mut this = Self { child, commands, answers: BufReader::new(answers), address };
+        this.address = this.line()?.parse().context("the server does not start")?;
+        Ok(this)
+    }
+
+    pub(super) fn counters(&mut self) -> anyhow::Result<Counters> {
+        self.commands.write_all(COUNT)?;
+        let line = self.line()?;
+        let counted = line.split_once(' ').context("the server does not count")?;
+        Ok(Counters { received: counted.0.parse()?, sent_bytes: counted.1.parse()? })
+    }
+
+    /// Keeps it from serving, or lets it go on.
+    pub(super) fn stall(&mut self) -> anyhow::Result<()> {
+        Ok(self.commands.write_all(STALL)?)
+    }
+
+    /// Resident memory in KiB, to the page: `status` has it from counters that lag behind.
+    pub(super) fn resident(&self) -> anyhow::Result<u64> {
+        let pages = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
+        let line = pages.lines().find_map(|line| line.strip_prefix("Rss:"));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        number.context("the server has ended")
+    }
+
+    fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        Ok(line.trim().into())
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // It fails only for a process that is gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether this process was to be the server; it has been, then.
+///
+/// # Errors
+/// Those of the server.
+pub fn serve_if_asked() -> anyhow::Result<bool> {
+    let Ok(core) = env::var(ASKED) else { return Ok(false) };
+    placement::pin(core.parse().ok())?;
+    serve()?;
+    Ok(true)
+}
+
+/// Prints its address and does what it is told, until its input ends.
+fn serve() -> anyhow::Result<()> {
+    let (line, mut lines) = mpsc::unbounded_channel();
+    // A thread of its own, since a runtime does not shut down while a read in one of its threads is blocked.
+    thread::spawn(move || io::stdin().lines().map_while(Result::ok).try_for_each(|read| line.send(read)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let ring = KeyRing::new(&[SECRET])?;
+        let mut server = Server::bind((Ipv4Addr::LOCALHOST, 0), ServerConfig::default(), ring).await?;
+        let mut application = Pattern;
+        println!("{}", server.local_addr()?);
+        loop {
+            let line = tokio::select! {
+                result = server.run(&mut application) => return Ok(result?),
+                line = lines.recv() => line,
+            };
+            match line {
+                None => return Ok(()),
+                Some(line) if line.as_bytes() == STALL.trim_ascii() => {
+                    lines.recv().await;
+                    continue;
+                }
+                Some(_) => {}
+            }
+            let stats = server.stats();
+            println!("{} {}", stats.received, stats.sent_bytes);
+        }
+    })
+}
+
+/// Serves the pattern without end, whatever is asked.
+struct Pattern;
+
+impl Application for Pattern {
+    fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
+        let consumed = event.input.map_or(0, |input| input.bytes.len());
+        Ok(Next { output: 0..1 << 60, consumed, ..Next::default() })
+    }
+}
+
+impl Output for Pattern {
+    fn read(&mut self, _: &[u8], _: Range<u64>, offset: u64, buffer: &mut [u8]) -> Result<usize, Reset> {
+        buffer.copy_from_slice(pattern::at(offset, buffer.len()));
+        Ok(buffer.len())
+    }
+}
