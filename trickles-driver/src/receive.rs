@@ -2,6 +2,7 @@
 
 use std::array;
 use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta};
@@ -10,7 +11,7 @@ use crate::runtime::AsyncUdpSocket;
 
 /// Room for any UDP datagram, and for any number of them that the system has coalesced.
 const BUFFER_SIZE: usize = 1 << 16;
-/// So many useless datagrams in a row are looked at, of those that the system has coalesced.
+/// So many useless datagrams in a row are looked at, of those that one sender has sent.
 const MAX_USELESS: u32 = 4;
 
 /// Datagrams received together.
@@ -21,8 +22,10 @@ pub(crate) struct ReceiveBatch {
     filled: usize,
     /// Buffer and offset of the first datagram that was not [passed](Self::pass).
     front: (usize, usize),
-    /// How many in a row were useless, up to the front and in its buffer.
+    /// How many in a row were useless, up to the front and from its sender.
     useless: u32,
+    /// Whether anything of the batch was of use.
+    of_use: bool,
     overlooked: u64,
 }
 
@@ -31,7 +34,7 @@ impl ReceiveBatch {
     pub(crate) fn new(buffers: usize) -> Self {
         let buffers = buffers.clamp(1, BATCH_SIZE);
         let (bytes, meta) = (vec![0; buffers * BUFFER_SIZE], vec![RecvMeta::default(); buffers]);
-        Self { bytes, meta, filled: 0, front: (0, 0), useless: 0, overlooked: 0 }
+        Self { bytes, meta, filled: 0, front: (0, 0), useless: 0, of_use: true, overlooked: 0 }
     }
 
     /// Replaces the batch with what the socket has, at least one datagram.
@@ -39,11 +42,18 @@ impl ReceiveBatch {
         self.filled = 0;
         self.front = (0, 0);
         self.useless = 0;
+        if !self.of_use {
+            self.of_use = true;
+            // A flood comes in faster than it is worth to be woken for each of its datagrams: whoever else has
+            // work on this core goes first, and more of them are received together.
+            std::thread::yield_now();
+        }
         let buffers = self.meta.len();
         let mut rest = self.bytes.chunks_exact_mut(BUFFER_SIZE);
         let mut slices: [_; BATCH_SIZE] =
             array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
         self.filled = ready!(socket.poll_recv(cx, &mut slices[..buffers], &mut self.meta))?;
+        self.of_use = false;
         Poll::Ready(Ok(()))
     }
 
@@ -57,22 +67,35 @@ impl ReceiveBatch {
 
     /// Passes the first datagram, which has been of use or not.
     ///
-    /// What the system has coalesced came from one sender at once: after a few useless datagrams in a row the
-    /// others are passed too. So a flood costs little more than receiving it, which is what keeps the system's
-    /// queue from filling up, where it would push out other senders' datagrams.
+    /// After a few useless datagrams in a row from one sender the others that follow from there are passed too. So
+    /// a flood costs little more than receiving it, which is what keeps the system's queue from filling up, where
+    /// it would push out other senders' datagrams.
     pub(crate) fn pass(&mut self, of_use: bool) {
-        let (buffer, offset) = self.front;
-        let Some(meta) = self.meta.get(buffer) else { return };
+        let Some(sender) = self.skip() else { return };
+        self.of_use |= of_use;
         self.useless = if of_use { 0 } else { self.useless + 1 };
-        let stride = meta.stride.max(1);
-        let next = offset + stride;
-        if next < meta.len && self.useless < MAX_USELESS {
-            self.front = (buffer, next);
-            return;
+        while self.useless >= MAX_USELESS && self.sender() == Some(sender) {
+            self.skip();
+            self.overlooked += 1;
         }
-        self.overlooked += meta.len.saturating_sub(next).div_ceil(stride) as u64;
-        self.useless = 0;
-        self.front = (buffer + 1, 0);
+        if self.sender() != Some(sender) {
+            self.useless = 0;
+        }
+    }
+
+    /// Who sent the first datagram that was not passed.
+    fn sender(&self) -> Option<SocketAddr> {
+        self.meta[..self.filled].get(self.front.0).map(|meta| meta.addr)
+    }
+
+    /// Goes on to the next datagram; returns who sent the one before.
+    fn skip(&mut self) -> Option<SocketAddr> {
+        let sender = self.sender()?;
+        let (buffer, offset) = self.front;
+        let meta = &self.meta[buffer];
+        let next = offset + meta.stride.max(1);
+        self.front = if next < meta.len { (buffer, next) } else { (buffer + 1, 0) };
+        Some(sender)
     }
 
     /// How many datagrams were passed without a look at them.

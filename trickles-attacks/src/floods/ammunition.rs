@@ -36,6 +36,8 @@ const INPUT: &[u8] = b"GET /\n";
 pub enum Flood {
     /// Claims that look right up to the tag of their continuation, from many addresses.
     Forged,
+    /// Claims that look right up to the id of their key, which no server holds: each could bring a refusal.
+    UnknownKey,
     /// Random bytes of mixed lengths from many addresses, half of which begin as this protocol does.
     Random,
     /// Hellos from many addresses, as short as they can be.
@@ -50,12 +52,20 @@ pub enum Flood {
 
 impl Flood {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Forged, Self::Random, Self::ShortHellos, Self::LongHellos, Self::Replay, Self::Stale];
+    pub const ALL: [Self; 7] = [
+        Self::Forged,
+        Self::UnknownKey,
+        Self::Random,
+        Self::ShortHellos,
+        Self::LongHellos,
+        Self::Replay,
+        Self::Stale,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Forged => "flood of forged claims",
+            Self::UnknownKey => "flood under an unknown key",
             Self::Random => "flood of random bytes",
             Self::ShortHellos => "flood of Hellos, short",
             Self::LongHellos => "flood of Hellos, padded",
@@ -70,6 +80,7 @@ impl Flood {
         let now = wall_clock()?;
         let volleys: Arc<[Volley]> = match self {
             Self::Forged => volleys(|_| Volley::of(MIN_CLAIM, || forged(&mut choices, now))),
+            Self::UnknownKey => volleys(|_| Volley::of(MIN_CLAIM, || under_unknown_key(&mut choices, now))),
             Self::Random => volleys(|index| {
                 let length = LENGTHS[index % LENGTHS.len()];
                 Volley::of(length, || random(&mut choices, length))
@@ -143,6 +154,12 @@ fn hello(choices: &mut Choices, length: usize) -> Vec<u8> {
 fn forged(choices: &mut Choices, now: Timestamp) -> Vec<u8> {
     let mut sealed = sealed(choices, Ipv4Addr::LOCALHOST, now);
     sealed[SEALED_LENGTH - 16..].fill_with(|| choices.word() as u8);
+    claim(choices, &sealed)
+}
+
+fn under_unknown_key(choices: &mut Choices, now: Timestamp) -> Vec<u8> {
+    let mut sealed = sealed(choices, Ipv4Addr::LOCALHOST, now);
+    sealed[..2].copy_from_slice(&(SECRET.0 + 1).to_be_bytes());
     claim(choices, &sealed)
 }
 

@@ -39,10 +39,6 @@ impl Volley {
         fitting.map(|datagrams| Self { contents: datagrams.concat(), size: datagrams[0].len() }).collect()
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        self.contents.len() as u64
-    }
-
     pub(super) fn datagrams(&self) -> u64 {
         (self.contents.len() / self.size) as u64
     }
@@ -91,6 +87,13 @@ impl Source {
             Manner::Together => send(&volley.contents, (volley.datagrams() > 1).then_some(volley.size)),
         }
         volley
+    }
+
+    /// Sends one datagram, and returns its length. A server looks at it, since it comes alone.
+    pub(super) fn fire_once(&mut self, target: SocketAddr) -> anyhow::Result<u64> {
+        let volley = &self.volleys[self.next % self.volleys.len()];
+        self.next += 1;
+        Ok(self.socket.send_to(&volley.contents[..volley.size], target)? as u64)
     }
 
     /// How many packets with output have come back since the last look; those that the system has coalesced

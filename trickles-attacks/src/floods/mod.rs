@@ -181,7 +181,7 @@ fn watch(client: &Download, flooder: &Flooder, aim: flooder::Aim) -> (f64, f64) 
     (rate(client.received() - received), rate(flooder.sent() - sent))
 }
 
-/// Sends some of the flood and waits for each volley to be dealt with.
+/// Sends some of the flood and waits for each datagram to be dealt with.
 fn exchange(server: &mut ServerProcess, sources: &mut [Source]) -> anyhow::Result<Exchanged> {
     let mut packets = 0;
     for source in sources.iter() {
@@ -192,16 +192,15 @@ fn exchange(server: &mut ServerProcess, sources: &mut [Source]) -> anyhow::Resul
     pause(Duration::from_millis(300));
     let (begun, mut sent, mut to_server, mut turn) = (server.counters()?, 0, 0, 0);
     while sent < UNHURRIED {
-        let volley = sources[turn].fire(server.address, Manner::Apart);
-        (sent, to_server) = (sent + volley.datagrams(), to_server + volley.bytes());
+        (sent, to_server) = (sent + 1, to_server + sources[turn].fire_once(server.address)?);
         turn = (turn + 1) % sources.len();
-        let mut patience = 1000;
+        let mut patience = 10_000;
         while server.counters()?.received - begun.received < sent {
             patience -= 1;
             if patience == 0 {
                 bail!("a part of the flood got lost");
             }
-            pause(Duration::from_millis(1));
+            pause(Duration::from_micros(100));
         }
     }
     let from_server = server.counters()?.sent_bytes - begun.sent_bytes;

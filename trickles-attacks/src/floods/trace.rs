@@ -14,6 +14,10 @@ use super::pattern;
 /// How long the server may stay silent.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often everything is asked for again, so many requests at a time.
+const ATTEMPTS: usize = 3;
+const REQUESTS_AT_ONCE: usize = 8;
+const PAUSE: Duration = Duration::from_millis(1);
 /// How long after its last packet nothing more is on its way.
 const QUIET: Duration = Duration::from_millis(100);
 /// The type of a Hello, docs/protocol.md section 2.3.
@@ -55,9 +59,17 @@ pub(super) fn record(
             Err(error) => return Err(error.into()),
         }
     }
+    requests.retain(|request| request[1] != HELLO);
+    // What was lost, or cut short, is granted at the next attempt: from then on nothing is left.
+    for _ in 0..ATTEMPTS {
+        for some in requests.chunks(REQUESTS_AT_ONCE) {
+            some.iter().try_for_each(|request| socket.send_to(request, server).map(drop))?;
+            socket.set_read_timeout(Some(PAUSE))?;
+            while socket.recv(&mut buffer).is_ok() {}
+        }
+    }
     socket.set_read_timeout(Some(QUIET))?;
     while socket.recv(&mut buffer).is_ok() {}
-    requests.retain(|request| request[1] != HELLO);
     Ok((socket, requests))
 }
 

@@ -209,6 +209,26 @@ fn what_anybody_can_ask_for_is_answered_so_often_a_second_and_no_more() {
     assert_eq!(lab.discarded(Discard::Stale), 10);
 }
 
+/// Section 6.3. Whatever else is told, it is told those whose requests are authentic and new.
+#[test]
+fn refusals_are_told_so_often_a_second_and_keep_nothing_else_from_being_told() {
+    let config = ServerConfig { refusals_per_second: 80, notices_per_second: 8, ..ServerConfig::default() };
+    let mut lab = Lab::with(config, small_filter());
+    let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 4200);
+    let train = liar.trains[0].clone();
+    let claim = liar.request(&Spec::in_order(&train, train.numbers())).unwrap();
+    let answer = lab.exchange(&claim, liar.address);
+    liar.receive(&answer);
+    assert!(answer.packets > 0);
+    let repeated = (0..100).filter(|_| !lab.raw(&claim, liar.address).is_empty());
+    assert_eq!(repeated.count(), 10, "an eighth of a second's");
+    assert_eq!(lab.discarded(Discard::Spent), 100);
+
+    lab.wait(Duration::from_secs(31));
+    let stale = liar.request(&Spec::in_order(&answer.trains[0], answer.trains[0].numbers())).unwrap();
+    assert!(!lab.raw(&stale, liar.address).is_empty(), "Refresh has an allowance of its own");
+}
+
 #[test]
 fn memory_is_the_same_after_many_clients() {
     let mut lab = Lab::new();

@@ -49,3 +49,20 @@ fn datagrams_are_passed_one_by_one_in_order() {
     }
     assert_eq!(passed, [vec![1, 2], vec![3], vec![], vec![4]]);
 }
+
+#[test]
+fn after_a_few_useless_datagrams_the_rest_of_a_batch_from_there_is_passed() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    let datagrams = (1..=6).map(|number| (vec![number; 4], 1)).chain([(vec![7], 1)]);
+    socket.arrived.lock().unwrap().extend(datagrams);
+    let mut batch = ReceiveBatch::new(8);
+    assert!(poll(&mut batch, &socket).is_ready());
+    let mut looked_at = Vec::new();
+    while let Some((datagram, _)) = batch.front() {
+        let number = datagram[0];
+        looked_at.push(number);
+        batch.pass(number == 1);
+    }
+    assert_eq!(looked_at, [1, 1, 1, 1, 2, 2, 2, 2]);
+    assert_eq!(batch.overlooked(), 4 * 4 + 1);
+}

@@ -192,8 +192,8 @@ impl EventServer {
         self.shared.sender.dropped()
     }
 
-    /// How many datagrams were not looked at, since several that had arrived with them from the same sender were
-    /// discarded. They count as not [received](Stats::received).
+    /// How many datagrams were not looked at, since several that were received with them from the same sender had
+    /// been discarded. They count as not [received](Stats::received).
     pub fn overlooked(&self) -> u64 {
         self.receive.overlooked()
     }

@@ -11,6 +11,7 @@ use crate::continuation::{BODY_LENGTH, Continuation, Sealed};
 use crate::epoch::{Epoch, INITIAL_WINDOW, SlowStartExit};
 use crate::key_ring::Purpose;
 use crate::nonce;
+use crate::replay::blocks;
 use crate::stats::Discard;
 use crate::time::Timestamp;
 use crate::user_continuation::UserContinuation;
@@ -306,6 +307,9 @@ impl Server {
         if half_exceeds(continuation.epoch.rtt(), skewed_age) {
             return Err(Discard::Rtt.into());
         }
+        if matches!(plan, Plan::Grant { .. }) && self.is_spent(&claim.runs, &continuation, arrival) {
+            return Err(Refusal(Discard::Spent, Some(Notice::Spent)));
+        }
         let presented = self.open_user_continuation(&claim, &continuation, arrival.now)?;
         let located = self.locate(claim.input, &presented, arrival.now);
         let unproven = continuation.port != arrival.from.port();
@@ -364,6 +368,13 @@ impl Server {
             }
             _ => Err(Discard::Field.into()),
         }
+    }
+
+    /// Whether all positions claimed have been granted: what is replayed costs no more than this.
+    fn is_spent(&self, runs: &Runs, continuation: &Continuation, arrival: Arrival) -> bool {
+        let shard = Self::shard(arrival.from.ip());
+        let is_granted = |(block, mask)| self.filter.granted(shard, continuation.flow, block) & mask == mask;
+        runs.iter().all(|(run, _)| blocks(run.positions()).all(is_granted))
     }
 
     fn open_user_continuation<'a>(

@@ -48,8 +48,12 @@ pub struct ServerConfig {
     pub user_continuation_lifetime: Duration,
     /// After how long a client asks again for output that is not there yet.
     pub pending: Duration,
-    /// Most refusals, notices and Refreshes a second; an eighth of them at once.
+    /// Most notices and Refreshes a second that are for authentic requests, refusals apart; an eighth of them at
+    /// once.
     pub notices_per_second: u32,
+    /// Most refusals a second, an eighth of them at once. Anybody can ask for one, by a claim that was granted
+    /// before or is sealed under an unknown key, and each costs a system call.
+    pub refusals_per_second: u32,
     /// Most Hellos that are answered a second, an eighth of them at once. Anybody can send Hellos from anywhere,
     /// and each costs as much as a small answer: this leaves the rest of the server's time to clients that it
     /// has heard from before. While it is used up new streams open slowly, since clients have to try again: a
@@ -70,6 +74,7 @@ impl Default for ServerConfig {
             user_continuation_lifetime: Duration::from_secs(7 * 24 * 3600),
             pending: Duration::from_secs(1),
             notices_per_second: 100_000,
+            refusals_per_second: 10_000,
             hellos_per_second: 10_000,
             input_cache: 1024,
         }
@@ -108,6 +113,7 @@ pub struct Server {
     /// Latest time seen: the clock never steps back.
     clock: Timestamp,
     notices: Allowance,
+    refusals: Allowance,
     hellos: Allowance,
     inputs: InputCache,
     stats: Stats,
@@ -130,6 +136,7 @@ impl Server {
             processings: issuer,
             clock: Timestamp::ZERO,
             notices: Allowance::default(),
+            refusals: Allowance::default(),
             hellos: Allowance::default(),
             inputs,
             stats: Stats::default(),
@@ -205,7 +212,11 @@ impl Server {
     }
 
     fn notify(&mut self, now: Timestamp, echo: u64, notice: Notice, outbox: &mut Outbox) {
-        if self.notices.take(now, self.config.notices_per_second) {
+        let granted = match notice {
+            Notice::Pending(_) | Notice::Reset(_) => self.notices.take(now, self.config.notices_per_second),
+            _ => self.refusals.take(now, self.config.refusals_per_second),
+        };
+        if granted {
             let start = outbox.bytes.len();
             Response::Notice { echo, notice }.emit(&mut outbox.bytes);
             self.queue(start..outbox.bytes.len(), outbox);
