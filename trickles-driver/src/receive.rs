@@ -13,6 +13,8 @@ use crate::runtime::AsyncUdpSocket;
 const BUFFER_SIZE: usize = 1 << 16;
 /// So many useless datagrams in a row are looked at, of those that one sender has sent.
 const MAX_USELESS: u32 = 4;
+/// The same where most of what was received before was useless.
+const MAX_USELESS_IN_A_FLOOD: u32 = 1;
 
 /// Datagrams received together.
 #[derive(Debug)]
@@ -24,8 +26,10 @@ pub(crate) struct ReceiveBatch {
     front: (usize, usize),
     /// How many in a row were useless, up to the front and from its sender.
     useless: u32,
-    /// Whether anything of the batch was of use.
-    of_use: bool,
+    /// How many of the batch were looked at and of use, and how many were not.
+    looked_at: (u32, u32),
+    /// How many useless ones in a row are looked at.
+    patience: u32,
     overlooked: u64,
 }
 
@@ -34,7 +38,16 @@ impl ReceiveBatch {
     pub(crate) fn new(buffers: usize) -> Self {
         let buffers = buffers.clamp(1, BATCH_SIZE);
         let (bytes, meta) = (vec![0; buffers * BUFFER_SIZE], vec![RecvMeta::default(); buffers]);
-        Self { bytes, meta, filled: 0, front: (0, 0), useless: 0, of_use: true, overlooked: 0 }
+        Self {
+            bytes,
+            meta,
+            filled: 0,
+            front: (0, 0),
+            useless: 0,
+            looked_at: (0, 0),
+            patience: MAX_USELESS,
+            overlooked: 0,
+        }
     }
 
     /// Replaces the batch with what the socket has, at least one datagram.
@@ -42,18 +55,20 @@ impl ReceiveBatch {
         self.filled = 0;
         self.front = (0, 0);
         self.useless = 0;
-        if !self.of_use {
-            self.of_use = true;
+        let (of_use, useless) = std::mem::take(&mut self.looked_at);
+        if useless > 0 && of_use == 0 {
             // A flood comes in faster than it is worth to be woken for each of its datagrams: whoever else has
             // work on this core goes first, and more of them are received together.
             std::thread::yield_now();
+        }
+        if of_use + useless > 0 {
+            self.patience = if useless > of_use { MAX_USELESS_IN_A_FLOOD } else { MAX_USELESS };
         }
         let buffers = self.meta.len();
         let mut rest = self.bytes.chunks_exact_mut(BUFFER_SIZE);
         let mut slices: [_; BATCH_SIZE] =
             array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
         self.filled = ready!(socket.poll_recv(cx, &mut slices[..buffers], &mut self.meta))?;
-        self.of_use = false;
         Poll::Ready(Ok(()))
     }
 
@@ -67,14 +82,20 @@ impl ReceiveBatch {
 
     /// Passes the first datagram, which has been of use or not.
     ///
-    /// After a few useless datagrams in a row from one sender the others that follow from there are passed too. So
+    /// After a few useless datagrams in a row from one sender the others that follow from there are passed too, in a
+    /// flood after the first. So
     /// a flood costs little more than receiving it, which is what keeps the system's queue from filling up, where
     /// it would push out other senders' datagrams.
     pub(crate) fn pass(&mut self, of_use: bool) {
         let Some(sender) = self.skip() else { return };
-        self.of_use |= of_use;
-        self.useless = if of_use { 0 } else { self.useless + 1 };
-        while self.useless >= MAX_USELESS && self.sender() == Some(sender) {
+        if of_use {
+            self.looked_at.0 += 1;
+            self.useless = 0;
+        } else {
+            self.looked_at.1 += 1;
+            self.useless += 1;
+        }
+        while self.useless >= self.patience && self.sender() == Some(sender) {
             self.skip();
             self.overlooked += 1;
         }

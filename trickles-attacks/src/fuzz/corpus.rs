@@ -13,24 +13,32 @@ use crate::{Attack, Outcome};
 /// How many mutations of the corpus each target is shown.
 const MUTATIONS: u64 = 20_000;
 
-/// The corpus of a target: names and contents, in the order of the names.
+/// The corpus of a target, and what has ever found something in it: names and contents, in the order of the names.
 ///
 /// # Errors
 /// When it cannot be read, or is empty.
 pub fn corpus(target: &str) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
-    let entries =
-        fs::read_dir(&directory).with_context(|| format!("no corpus in {}", directory.display()))?;
-    let mut inputs = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        inputs.push((entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path())?));
-    }
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
+    let directory = fuzz.join("corpus").join(target);
+    let mut inputs = read(&directory)?;
     if inputs.is_empty() {
         bail!("no corpus in {}", directory.display());
     }
+    let findings = fuzz.join("findings").join(target);
+    if findings.exists() {
+        inputs.extend(read(&findings)?);
+    }
     inputs.sort();
     Ok(inputs)
+}
+
+fn read(directory: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("no inputs in {}", directory.display()))?;
+    let read = |entry: fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        Ok((name, fs::read(entry.path())?))
+    };
+    entries.map(|entry| read(entry?)).collect()
 }
 
 /// An attack for each target.

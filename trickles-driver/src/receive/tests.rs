@@ -65,4 +65,17 @@ fn after_a_few_useless_datagrams_the_rest_of_a_batch_from_there_is_passed() {
     }
     assert_eq!(looked_at, [1, 1, 1, 1, 2, 2, 2, 2]);
     assert_eq!(batch.overlooked(), 4 * 4 + 1);
+
+    // Most useless, half useless.
+    for (mostly, looked_at) in [(5, 4), (1, 1), (1, 1)] {
+        let useless = (0..5).map(|_| (vec![mostly; 4], 1));
+        socket.arrived.lock().unwrap().extend(useless);
+        assert!(poll(&mut batch, &socket).is_ready());
+        let mut count = 0;
+        while batch.front().is_some() {
+            count += 1;
+            batch.pass(false);
+        }
+        assert_eq!(count, looked_at);
+    }
 }
