@@ -18,7 +18,7 @@ const MOST_STEPS: usize = 100;
 
 pub(super) fn run(bytes: &[u8]) {
     let mut choices = Choices::from_bytes(bytes);
-    let mut replicas = [9, 10].map(Lab::replica);
+    let mut replicas = [9, 10].map(|seed| Lab::replica(seed, Duration::ZERO));
     let mut liar = Liar::connect(&mut replicas[0], 1, CurveId::Cubic, 12_000);
     for _ in 0..MOST_STEPS {
         if choices.is_spent() {

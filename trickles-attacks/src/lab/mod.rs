@@ -30,6 +30,8 @@ pub use liar::{Kind, Liar, Spec};
 
 /// When the servers' clocks begin: some day in 2026.
 pub const EPOCH: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+/// What servers allow for between their clocks unless told otherwise.
+pub const SKEW: Duration = Duration::from_millis(20);
 /// The key of every server, and its id.
 pub const SECRET: (u16, [u8; 32]) = (1, [0x42; 32]);
 
@@ -163,10 +165,9 @@ impl Lab {
         Self::seeded(config, filter, 9)
     }
 
-    /// One of several processes of a service whose clocks agree.
-    pub fn replica(seed: u8) -> Self {
-        let config = ServerConfig { max_skew: Duration::ZERO, ..ServerConfig::default() };
-        Self::seeded(config, small_filter(), seed)
+    /// One of several processes of a service, which allow for `max_skew` between their clocks, [`SKEW`] by default.
+    pub fn replica(seed: u8, max_skew: Duration) -> Self {
+        Self::seeded(ServerConfig { max_skew, ..ServerConfig::default() }, small_filter(), seed)
     }
 
     fn seeded(config: ServerConfig, filter: FilterConfig, seed: u8) -> Self {
@@ -266,4 +267,14 @@ pub fn with_adopted(next: &Epoch, candidates: impl Iterator<Item = u64>, own: Ra
     runs.truncate(MAX_RUNS - 1);
     runs.push(own);
     runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_allow_by_default_what_replicas_here_do() {
+        assert_eq!(ServerConfig::default().max_skew, SKEW);
+    }
 }

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use trickles::epoch::CurveId;
-use trickles::server::ServerConfig;
 
 use super::honest::{self, HELLO};
 use super::{Outcome, Strategy};
-use crate::lab::{Haul, Lab, Liar, Train};
+use crate::lab::{Haul, Lab, Liar, SKEW, Train};
 
 /// A short path, on which the difference matters most.
 const PATH: Duration = Duration::from_millis(2);
@@ -27,7 +26,7 @@ impl Clocks {
     const TURNS: [Turns; 3] = [|_| 0, |_| 1, |round| round % 2];
 
     fn attack(&self, rtt: Duration, turns: Turns) -> f64 {
-        let mut labs = [Lab::replica(1), Lab::replica(2)];
+        let mut labs = [Lab::replica(1, SKEW), Lab::replica(2, SKEW)];
         labs[1].wait(self.ahead);
         let wait = |labs: &mut [Lab; 2], time| labs.iter_mut().for_each(|lab| lab.wait(time));
         let mut liar = Liar::connect(&mut labs[0], 1, CurveId::Cubic, HELLO);
@@ -36,7 +35,7 @@ impl Clocks {
         let passed = labs[0].now.since(before);
         labs[1].wait(passed);
         // Until it is believed by the one that is ahead.
-        let age = PATH + self.ahead + ServerConfig::default().max_skew;
+        let age = PATH + self.ahead + SKEW;
         wait(&mut labs, rtt.saturating_sub(age));
         let lost = flight[0].fields.first;
         let mut flight = liar.recover_all(&mut labs[1], lost, rtt.as_micros() as u32, &flight);
@@ -67,11 +66,10 @@ impl Strategy for Clocks {
     /// Sections 6.1 and 6.8: whatever is declared, half of it passes between issue and claim, or seems to, by
     /// `max_skew` at most for each claim: around a cycle of replicas the differences of clocks cancel.
     fn run(&self) -> Outcome {
-        let skew = ServerConfig::default().max_skew;
-        let rtts = [2 * PATH, 2 * skew, 2 * (PATH + skew), 2 * (PATH + self.ahead + skew)];
+        let rtts = [2 * PATH, 2 * SKEW, 2 * (PATH + SKEW), 2 * (PATH + self.ahead + SKEW)];
         let attempts = rtts.into_iter().flat_map(|rtt| Self::TURNS.map(|turns| self.attack(rtt, turns)));
         let obtained = attempts.fold(0.0, f64::max);
-        let path = 2 * (PATH + skew);
+        let path = 2 * (PATH + SKEW);
         let bound = honest::avoidance(WINDOW, ROUNDS, path).rate() * path.div_duration_f64(PATH);
         Outcome::rate(obtained, honest::avoidance(WINDOW, ROUNDS, PATH).rate(), bound)
     }

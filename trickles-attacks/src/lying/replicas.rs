@@ -8,7 +8,7 @@ use trickles::epoch::CurveId;
 use super::honest::{self, HELLO, RTT, WINDOW, slow_start};
 use super::openings::{SLOT, align};
 use super::{Outcome, Strategy};
-use crate::lab::{Haul, Kind, Lab, Liar, Meter, Spec, Train};
+use crate::lab::{Haul, Kind, Lab, Liar, Meter, SKEW, Spec, Train};
 
 const ROUNDS: usize = 10;
 
@@ -20,10 +20,10 @@ struct Service {
 
 impl Service {
     fn new(replicas: usize, shared: bool) -> Self {
-        let first = Lab::replica(1);
+        let first = Lab::replica(1, SKEW);
         let seeds = 2..=replicas as u8;
         let others: Vec<Lab> =
-            seeds.map(|seed| if shared { first.beside(seed) } else { Lab::replica(seed) }).collect();
+            seeds.map(|seed| if shared { first.beside(seed) } else { Lab::replica(seed, SKEW) }).collect();
         let labs: Vec<Lab> = [first].into_iter().chain(others).collect();
         let meters = labs.iter().map(Meter::start).collect();
         Self { labs, meters }
