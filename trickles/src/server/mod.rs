@@ -249,7 +249,7 @@ impl Allowance {
     fn take(&mut self, now: Timestamp, per_second: u32) -> bool {
         let earned = (now.since(self.at).as_micros() as u64).saturating_mul(u64::from(per_second));
         let most = u64::from(per_second.div_ceil(8)) * Self::ONCE;
-        self.at = now;
+        self.at = self.at.max(now);
         self.left = self.left.saturating_add(earned).min(most);
         let granted = self.left >= Self::ONCE;
         self.left -= if granted { Self::ONCE } else { 0 };
@@ -274,5 +274,17 @@ mod tests {
         }
         assert_eq!(taken, 160);
         assert!(!allowance.take(now + Duration::from_secs(1), 0));
+    }
+
+    #[test]
+    fn time_counts_once_for_an_allowance_that_is_asked_about_the_past() {
+        let mut allowance = Allowance::default();
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let taken = (0..1000).filter(|turn| {
+            // An event that was held for a second is refused between others.
+            let late = if turn % 2 == 0 { Duration::ZERO } else { Duration::from_secs(1) };
+            allowance.take(now - late, 80)
+        });
+        assert_eq!(taken.count(), 10);
     }
 }
