@@ -13,7 +13,7 @@ use crate::runtime::AsyncUdpSocket;
 const BUFFER_SIZE: usize = 1 << 16;
 /// So many useless datagrams in a row are looked at, of those that one sender has sent.
 const MAX_USELESS: u32 = 4;
-/// The same where most of what was received before was useless.
+/// The same after a batch of which most was useless.
 const MAX_USELESS_IN_A_FLOOD: u32 = 1;
 
 /// Datagrams received together.
@@ -82,10 +82,9 @@ impl ReceiveBatch {
 
     /// Passes the first datagram, which has been of use or not.
     ///
-    /// After a few useless datagrams in a row from one sender the others that follow from there are passed too, in a
-    /// flood after the first. So
-    /// a flood costs little more than receiving it, which is what keeps the system's queue from filling up, where
-    /// it would push out other senders' datagrams.
+    /// After a few useless datagrams in a row from one sender, in a flood after the first, the others that follow
+    /// from there are passed too. So a flood costs little more than receiving it, which is what keeps the system's
+    /// queue from filling up, where it would push out other senders' datagrams.
     pub(crate) fn pass(&mut self, of_use: bool) {
         let Some(sender) = self.skip() else { return };
         if of_use {

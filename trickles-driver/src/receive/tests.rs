@@ -50,32 +50,42 @@ fn datagrams_are_passed_one_by_one_in_order() {
     assert_eq!(passed, [vec![1, 2], vec![3], vec![], vec![4]]);
 }
 
-#[test]
-fn after_a_few_useless_datagrams_the_rest_of_a_batch_from_there_is_passed() {
-    let socket = FakeSocket::new(1, |_, _| Ok(()));
-    let datagrams = (1..=6).map(|number| (vec![number; 4], 1)).chain([(vec![7], 1)]);
-    socket.arrived.lock().unwrap().extend(datagrams);
-    let mut batch = ReceiveBatch::new(8);
-    assert!(poll(&mut batch, &socket).is_ready());
+/// Which datagrams of a batch from one sender are looked at, those from `useful` on being of use.
+fn looked_at(batch: &mut ReceiveBatch, socket: &FakeSocket, count: u8, useful: u8) -> Vec<u8> {
+    socket.arrived.lock().unwrap().extend((0..count).map(|number| (vec![number], 1)));
+    assert!(poll(batch, socket).is_ready());
     let mut looked_at = Vec::new();
     while let Some((datagram, _)) = batch.front() {
         let number = datagram[0];
         looked_at.push(number);
-        batch.pass(number == 1);
+        batch.pass(number >= useful);
     }
-    assert_eq!(looked_at, [1, 1, 1, 1, 2, 2, 2, 2]);
-    assert_eq!(batch.overlooked(), 4 * 4 + 1);
+    looked_at
+}
 
-    // Most useless, half useless.
-    for (mostly, looked_at) in [(5, 4), (1, 1), (1, 1)] {
-        let useless = (0..5).map(|_| (vec![mostly; 4], 1));
-        socket.arrived.lock().unwrap().extend(useless);
-        assert!(poll(&mut batch, &socket).is_ready());
-        let mut count = 0;
-        while batch.front().is_some() {
-            count += 1;
-            batch.pass(false);
-        }
-        assert_eq!(count, looked_at);
+#[test]
+fn after_a_few_useless_datagrams_the_others_from_there_are_passed() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    let mut batch = ReceiveBatch::new(8);
+    assert_eq!(looked_at(&mut batch, &socket, 8, 3), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(looked_at(&mut batch, &socket, 8, 4), [0, 1, 2, 3]);
+    assert_eq!(batch.overlooked(), 4);
+    // It was a flood, until something is of use again.
+    assert_eq!(looked_at(&mut batch, &socket, 8, 8), [0]);
+    assert_eq!(looked_at(&mut batch, &socket, 8, 0).len(), 8);
+    assert_eq!(looked_at(&mut batch, &socket, 8, 8), [0, 1, 2, 3]);
+}
+
+#[test]
+fn coalesced_datagrams_are_passed_with_the_others() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    socket.arrived.lock().unwrap().extend([(vec![1; 7], 2), (vec![2; 3], 1)]);
+    let mut batch = ReceiveBatch::new(8);
+    assert!(poll(&mut batch, &socket).is_ready());
+    let mut count = 0;
+    while batch.front().is_some() {
+        batch.pass(false);
+        count += 1;
     }
+    assert_eq!((count, batch.overlooked()), (4, 3));
 }

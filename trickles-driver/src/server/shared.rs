@@ -75,7 +75,7 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one datagram: what it amounts to, if that is an event, and whether it was not discarded.
+    /// Takes one datagram: what it amounts to, if that is a new event, and whether it was of any use.
     pub(super) fn admit(self: &Arc<Self>, datagram: &[u8], route: Route) -> (Option<Event>, bool) {
         let now = self.clock.now();
         let mut core = self.lock();
@@ -83,12 +83,11 @@ impl Shared {
         outbox.clear();
         let received = server.receive(datagram, route.to, now, outbox);
         core.flush(&self.sender, route);
-        let event = match received {
-            Some(Received::Reset { stream, code }) => Some(Event::Closed { stream, code }),
-            Some(Received::Event(request)) => self.hold(core, request.into_owned(), route, now),
-            None => return (None, false),
-        };
-        (event, true)
+        match received {
+            None => (None, false),
+            Some(Received::Reset { stream, code }) => (Some(Event::Closed { stream, code }), true),
+            Some(Received::Event(request)) => (self.hold(core, request.into_owned(), route, now), true),
+        }
     }
 
     /// Finds a place for a request, and hands out the event unless that has been done already.
