@@ -89,3 +89,23 @@ fn coalesced_datagrams_are_passed_with_the_others() {
     }
     assert_eq!((count, batch.overlooked()), (4, 3));
 }
+
+#[test]
+fn what_one_sender_sends_keeps_nobody_elses_from_being_looked_at() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    let mut batch = ReceiveBatch::new(16);
+    let senders = [1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1, 3, 3];
+    socket.arrived.lock().unwrap().extend(senders.map(|sender| (vec![sender], 1)));
+    assert!(poll(&mut batch, &socket).is_ready());
+    for (meta, sender) in batch.meta.iter_mut().zip(senders) {
+        meta.addr.set_port(sender.into());
+    }
+    let mut looked_at = Vec::new();
+    while let Some((datagram, _)) = batch.front() {
+        let sender = datagram[0];
+        looked_at.push(sender);
+        batch.pass(sender != 1);
+    }
+    assert_eq!(looked_at, [1, 1, 1, 1, 2, 1, 1, 1, 1, 3, 3]);
+    assert_eq!(batch.overlooked(), 2);
+}
