@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use trickles::continuation::Continuation;
-use trickles::epoch::{CurveId, Epoch};
+use trickles::epoch::CurveId;
 use trickles::user_continuation::{Lineage, UserContinuation};
-use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, Input, Request, Run, Runs};
+use trickles::wire::Input;
 
 use super::mutate;
 use crate::lab::{Answer, Choices, Kind, Lab, Liar, RANGE, Spec, Train, runs_of};
@@ -112,24 +112,11 @@ fn request(liar: &Liar, choices: &mut Choices) -> Option<Vec<u8>> {
 
 /// A claim of one position, with input.
 fn with_input(liar: &Liar, train: &Train, proven: u64, choices: &mut Choices) -> Option<Vec<u8>> {
-    let epoch: &Epoch = &train.fields.epoch;
-    let proof = liar.proof(epoch, train.fields.tag, proven)?;
     let bytes = *choices.pick(&[&b"x"[..], b"PUT\n", b"BIG\n", &[7; 500]]);
     let user = UserContinuation::peek(&liar.user).unwrap();
     let offset = choices.near(&[user.input.start, user.input.start + RANGE]).min(u64::MAX - 500);
-    let mut runs = Runs::default();
-    runs.push(Run { first: train.fields.first, count: 1 }, &[]);
-    let claim = Claim {
-        echo: choices.word(),
-        continuation: &train.sealed,
-        kind: ClaimKind::Continue { proven, proof },
-        exit: epoch.exit,
-        packet_size: BASE_PACKET_SIZE,
-        runs,
-        user_continuation: &liar.user,
-        input: Some(Input { offset, bytes, fin: choices.chance(10) }),
-    };
-    let mut datagram = Vec::new();
-    Request::Claim(claim).emit(0, &mut datagram);
-    Some(datagram)
+    let echo = choices.word();
+    let input = Input { offset, bytes, fin: choices.chance(10) };
+    let kind = Kind::Continue { proven };
+    liar.request(&Spec { echo, kind, ..Spec::show(train, train.fields.first, input) })
 }

@@ -23,12 +23,16 @@ pub enum Kind {
 /// A claim to be made.
 #[derive(Clone, Debug)]
 pub struct Spec<'a> {
+    pub echo: u64,
     pub train: &'a Train,
     pub kind: Kind,
     pub exit: Option<SlowStartExit>,
     pub runs: Vec<Range<u64>>,
     /// Bytes wanted for each run.
     pub want: u64,
+    /// The user continuation, if it is not the newest.
+    pub user: Option<&'a [u8]>,
+    pub input: Option<Input<'a>>,
     /// The request is padded to this many bytes.
     pub length: usize,
 }
@@ -37,11 +41,14 @@ impl<'a> Spec<'a> {
     /// A claim of `runs` that presents `train`, wants all there is, and declares what the train carries.
     pub fn new(train: &'a Train, kind: Kind, runs: Vec<Range<u64>>) -> Self {
         Self {
+            echo: 5,
             train,
             kind,
             exit: train.fields.epoch.exit,
             runs,
             want: u64::from(u32::MAX),
+            user: None,
+            input: None,
             length: MIN_CLAIM,
         }
     }
@@ -49,6 +56,12 @@ impl<'a> Spec<'a> {
     /// A claim of one run.
     pub fn one(train: &'a Train, kind: Kind, run: Range<u64>) -> Self {
         Self::new(train, kind, Vec::from([run]))
+    }
+
+    /// A claim of one position of the train, all of which has arrived, with input and without wants.
+    pub fn show(train: &'a Train, position: u64, input: Input<'a>) -> Self {
+        let kind = Kind::Continue { proven: train.fields.end() };
+        Self { want: 0, input: Some(input), ..Self::one(train, kind, position..position + 1) }
     }
 
     /// A claim of positions of the train itself.
@@ -169,17 +182,18 @@ impl Liar {
         for run in &spec.runs {
             let run = Run { first: run.start, count: u8::try_from(run.end - run.start).unwrap() };
             let wants = 0..spec.want;
-            assert!(runs.push(run, std::slice::from_ref(&wants)), "{:?}", spec.runs);
+            let wants = if wants.is_empty() { &[] } else { std::slice::from_ref(&wants) };
+            assert!(runs.push(run, wants), "{:?}", spec.runs);
         }
         let claim = Claim {
-            echo: 5,
+            echo: spec.echo,
             continuation: &spec.train.sealed,
             kind,
             exit: spec.exit,
             packet_size: BASE_PACKET_SIZE,
             runs,
-            user_continuation: &self.user,
-            input: None,
+            user_continuation: spec.user.unwrap_or(&self.user),
+            input: spec.input,
         };
         let mut datagram = Vec::new();
         Request::Claim(claim).emit(spec.length, &mut datagram);

@@ -2,12 +2,12 @@
 
 use trickles::epoch::CurveId;
 use trickles::server::Server;
-use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, Input, Request, Run, Runs};
+use trickles::wire::Input;
 
 use super::honest::{HELLO, RTT, claim_in_order, slow_start};
-use super::sizes::last_round;
+use super::sizes::want_full;
 use super::{Outcome, Strategy};
-use crate::lab::{Haul, Lab, Liar, Meter, RANGE, Spec, Train, key_ring};
+use crate::lab::{Lab, Liar, Meter, RANGE, Spec, Train, key_ring};
 
 const ROUNDS: usize = 6;
 
@@ -29,27 +29,6 @@ pub(super) enum Inputs {
 /// Numbers that a train brought.
 fn numbers(trains: &[Train]) -> u64 {
     trains.iter().map(|train| train.numbers().end - train.numbers().start).sum()
-}
-
-/// A claim of one position with input and without wants.
-fn request(liar: &Liar, train: &Train, position: u64, user: &[u8], offset: u64, bytes: &[u8]) -> Vec<u8> {
-    let proven = train.fields.end();
-    let proof = liar.proof(&train.fields.epoch, train.fields.tag, proven).unwrap();
-    let mut runs = Runs::default();
-    assert!(runs.push(Run { first: position, count: 1 }, &[]));
-    let claim = Claim {
-        echo: 5,
-        continuation: &train.sealed,
-        kind: ClaimKind::Continue { proven, proof },
-        exit: None,
-        packet_size: BASE_PACKET_SIZE,
-        runs,
-        user_continuation: user,
-        input: Some(Input { offset, bytes, fin: false }),
-    };
-    let mut datagram = Vec::new();
-    Request::Claim(claim).emit(0, &mut datagram);
-    datagram
 }
 
 /// What an honest client has been granted after so many round trips.
@@ -77,10 +56,14 @@ impl Inputs {
             for train in &flight {
                 for position in train.numbers() {
                     let user = if announced && self != Self::OldState { &liar.user } else { &opened };
-                    let say = |offset, bytes: &[u8]| request(&liar, train, position, user, offset, bytes);
+                    let say = |offset, bytes| {
+                        let input = Input { offset, bytes, fin: false };
+                        let spec = Spec { user: Some(user), ..Spec::show(train, position, input) };
+                        liar.request(&spec).unwrap()
+                    };
                     let requests = match self {
                         // A range begins behind `GET` and `PUT`.
-                        _ if !announced => [say(4, b"PUT\n"), say(4, b"PUT\n")],
+                        _ if !announced => [say(4, &b"PUT\n"[..]), say(4, b"PUT\n")],
                         Self::Ahead => [say(1 << 40, b"x"), say(u64::MAX - 1, b"x")],
                         Self::Stored => [say(8 + RANGE, b""), say(8 + RANGE, b"")],
                         Self::OldState => [say(end, b"x"), say(4, b"x")],
@@ -148,22 +131,9 @@ impl Strategy for RefusedThenFull {
         format!("the last of {} round trips", ROUNDS + 1)
     }
 
-    /// Section 6.13: twice what was received of late, and three times what is sent.
     fn run(&self) -> Outcome {
         let mut lab = Lab::new();
         let (liar, flight) = Inputs::Ahead.inflate(&mut lab);
-        let packets = flight.iter().flat_map(|train| &train.packets);
-        let received: usize = packets.map(|packet| packet.bytes).sum();
-        lab.wait(RTT);
-        let meter = Meter::start(&lab);
-        let mut sent = 0;
-        for train in &flight {
-            let spec = Spec::in_order(train, train.numbers());
-            sent += liar.request(&spec).unwrap().len();
-            liar.claim(&mut lab, &spec);
-        }
-        lab.wait(RTT);
-        let bound = Haul { bytes: (2 * received + 3 * sent) as u64, time: RTT };
-        Outcome::rate(meter.read(&lab).rate(), last_round(ROUNDS + 1), bound.rate())
+        want_full(&mut lab, &liar, &flight, ROUNDS + 1)
     }
 }

@@ -8,10 +8,6 @@ use super::openings::SLOT;
 use super::{Outcome, Strategy};
 use crate::lab::{Answer, Haul, Kind, Lab, Liar, Meter, Spec, Train, runs_of};
 
-fn bytes(answers: &[Answer]) -> usize {
-    answers.iter().map(|answer| answer.bytes).sum()
-}
-
 /// Claims every position by itself and wants one byte for it, so that each packet stands for two numbers.
 /// Returns the answers, received.
 fn claim_tiny(lab: &mut Lab, liar: &mut Liar, flight: &[Train]) -> Vec<Answer> {
@@ -37,6 +33,24 @@ pub(super) fn last_round(rounds: usize) -> f64 {
     Haul { bytes: slow_start(rounds).bytes - slow_start(rounds - 1).bytes, time: RTT }.rate()
 }
 
+/// Wants full packets for all of a flight, the last of so many round trips.
+///
+/// Section 6.13: that brings twice what was received of late, and three times what is sent.
+pub(super) fn want_full(lab: &mut Lab, liar: &Liar, flight: &[Train], rounds: usize) -> Outcome {
+    let received: usize = flight.iter().flat_map(|train| &train.packets).map(|packet| packet.bytes).sum();
+    lab.wait(RTT);
+    let meter = Meter::start(lab);
+    let mut sent = 0;
+    for train in flight {
+        let spec = Spec::in_order(train, train.numbers());
+        sent += liar.request(&spec).unwrap().len();
+        liar.claim(lab, &spec);
+    }
+    lab.wait(RTT);
+    let bound = Haul { bytes: (2 * received + 3 * sent) as u64, time: RTT };
+    Outcome::rate(meter.read(lab).rate(), last_round(rounds), bound.rate())
+}
+
 /// A Hello so short that its answer is one packet, which stands for a whole window.
 const SHORT_HELLO: usize = 300;
 
@@ -52,30 +66,16 @@ impl Strategy for Tiny {
         "6 round trips of 1 byte a packet".into()
     }
 
-    /// Section 6.13: twice what was received of late, and three times what is sent.
     fn run(&self) -> Outcome {
         const ROUNDS: usize = 6;
         let mut lab = Lab::new();
         let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, SHORT_HELLO);
         let mut flight = liar.trains.clone();
-        let mut received = 0;
         for _ in 0..ROUNDS {
             lab.wait(RTT);
-            let answers = claim_tiny(&mut lab, &mut liar, &flight);
-            received = bytes(&answers);
-            flight = trains(&answers);
+            flight = trains(&claim_tiny(&mut lab, &mut liar, &flight));
         }
-        lab.wait(RTT);
-        let meter = Meter::start(&lab);
-        let mut sent = 0;
-        for train in &flight {
-            let spec = Spec::in_order(train, train.numbers());
-            sent += liar.request(&spec).unwrap().len();
-            liar.claim(&mut lab, &spec);
-        }
-        lab.wait(RTT);
-        let bound = Haul { bytes: (2 * received + 3 * sent) as u64, time: RTT };
-        Outcome::rate(meter.read(&lab).rate(), last_round(ROUNDS + 1), bound.rate())
+        want_full(&mut lab, &liar, &flight, ROUNDS + 1)
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use trickles::epoch::CurveId;
 use trickles::server::{Application, Event, Next, Output, Reset, ServerConfig, Unanswered};
 use trickles::user_continuation::{MAX_STATE, UserContinuation};
-use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, Hello, Input, Request, Run, Runs};
+use trickles::wire::{BASE_PACKET_SIZE, Hello, Input, Request};
 
 use super::honest::{HELLO, RTT};
 use super::{Outcome, Strategy};
@@ -60,24 +60,15 @@ fn hello(bytes: &[u8]) -> Vec<u8> {
 /// there is any.
 fn with_input(client: &Liar, position: u64, user_continuation: &[u8], input: Option<Input<'_>>) -> Vec<u8> {
     let train = &client.trains[0];
-    let proven = train.fields.end();
-    let proof = client.proof(&train.fields.epoch, train.fields.tag, proven).unwrap();
-    let mut runs = Runs::default();
-    let wants = 0..MAX_STATE as u64;
-    assert!(runs.push(Run { first: train.fields.first + position, count: 1 }, std::slice::from_ref(&wants)));
-    let claim = Claim {
-        echo: 5,
-        continuation: &train.sealed,
-        kind: ClaimKind::Continue { proven, proof },
-        exit: None,
-        packet_size: BASE_PACKET_SIZE,
-        runs,
-        user_continuation,
+    let position = train.fields.first + position;
+    let kind = Kind::Continue { proven: train.fields.end() };
+    let spec = Spec {
+        want: MAX_STATE as u64,
+        user: Some(user_continuation),
         input,
+        ..Spec::one(train, kind, position..position + 1)
     };
-    let mut datagram = Vec::new();
-    Request::Claim(claim).emit(0, &mut datagram);
-    datagram
+    client.request(&spec).unwrap()
 }
 
 /// A server with one slot for all it remembers of streams, and a victim whose input is in it.

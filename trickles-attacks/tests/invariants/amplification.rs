@@ -156,24 +156,9 @@ fn refused_input_brings_at_most_three_times_the_request_at_another_port() {
     let liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 4200);
     let train = liar.trains[0].clone();
     lab.wait(Duration::from_millis(10));
-    let small = liar.user.clone();
-    let proof = liar.proof(&train.fields.epoch, train.fields.tag, train.fields.end()).unwrap();
     let request = |position, offset, bytes, length| {
-        let mut runs = Runs::default();
-        assert!(runs.push(Run { first: position, count: 1 }, &[]));
-        let claim = Claim {
-            echo: 5,
-            continuation: &train.sealed,
-            kind: ClaimKind::Continue { proven: train.fields.end(), proof },
-            exit: None,
-            packet_size: BASE_PACKET_SIZE,
-            runs,
-            user_continuation: &small,
-            input: Some(Input { offset, bytes, fin: false }),
-        };
-        let mut datagram = Vec::new();
-        Request::Claim(claim).emit(length, &mut datagram);
-        datagram
+        let input = Input { offset, bytes, fin: false };
+        liar.request(&Spec { length, ..Spec::show(&train, position, input) }).unwrap()
     };
     let first = train.fields.first;
     let taken = lab.exchange(&request(first, 4, b"BIG\n", 1200), liar.address);

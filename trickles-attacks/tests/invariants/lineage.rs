@@ -6,10 +6,10 @@ use std::time::Duration;
 use trickles::epoch::CurveId;
 use trickles::server::{Application, Event, Next, Outbox, Output, Received, Reply, Reset, Unanswered};
 use trickles::user_continuation::MAX_STATE;
-use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, Input, Request, Response, Run, Runs};
+use trickles::wire::{Input, Response};
 
 use trickles_attacks::lab::liar::hello;
-use trickles_attacks::lab::{Lab, Liar};
+use trickles_attacks::lab::{Lab, Liar, Spec};
 
 /// Answers all input with the next number; its state regenerates all numbers of the stream.
 struct Dice(u8);
@@ -38,25 +38,12 @@ fn bytes_that_the_presented_state_regenerates_come_from_no_other() {
     liar.receive(&opened);
     lab.wait(Duration::from_millis(10));
     let train = liar.trains[0].clone();
-    let (first, proven) = (train.fields.first, train.fields.end());
-    let proof = liar.proof(&train.fields.epoch, train.fields.tag, proven).unwrap();
-    let mut show = |position: u64, user_continuation: &[u8], offset| {
-        let mut runs = Runs::default();
-        let wants = 0..2;
-        assert!(runs.push(Run { first: first + position, count: 1 }, std::slice::from_ref(&wants)));
-        let claim = Claim {
-            echo: position,
-            continuation: &train.sealed,
-            kind: ClaimKind::Continue { proven, proof },
-            exit: None,
-            packet_size: BASE_PACKET_SIZE,
-            runs,
-            user_continuation,
-            input: Some(Input { offset, bytes: b"x", fin: false }),
-        };
-        let mut datagram = Vec::new();
-        Request::Claim(claim).emit(1200, &mut datagram);
-        lab.exchange_with(&mut dice, &datagram, liar.address)
+    let mut show = |position: u64, user: &[u8], offset| {
+        let input = Input { offset, bytes: b"x", fin: false };
+        let spec = Spec::show(&train, train.fields.first + position, input);
+        // Different requests have different echo values.
+        let spec = Spec { echo: position, user: Some(user), want: 2, ..spec };
+        lab.exchange_with(&mut dice, &liar.request(&spec).unwrap(), liar.address)
     };
     let opened = opened.user.unwrap();
     let held = show(0, &opened, 4).user.unwrap();
@@ -74,23 +61,10 @@ fn what_follows_fits_beside_input_that_is_refused() {
     let liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 4200);
     lab.wait(Duration::from_millis(10));
     let train = liar.trains[0].clone();
-    let proof = liar.proof(&train.fields.epoch, train.fields.tag, train.fields.end()).unwrap();
     let request = |position: u64, offset, bytes| {
-        let mut runs = Runs::default();
-        assert!(runs.push(Run { first: train.fields.first + position, count: 1 }, &[]));
-        let claim = Claim {
-            echo: position,
-            continuation: &train.sealed,
-            kind: ClaimKind::Continue { proven: train.fields.end(), proof },
-            exit: None,
-            packet_size: BASE_PACKET_SIZE,
-            runs,
-            user_continuation: &liar.user,
-            input: Some(Input { offset, bytes, fin: false }),
-        };
-        let mut datagram = Vec::new();
-        Request::Claim(claim).emit(1200, &mut datagram);
-        datagram
+        let input = Input { offset, bytes, fin: false };
+        liar.request(&Spec { echo: position, ..Spec::show(&train, train.fields.first + position, input) })
+            .unwrap()
     };
     assert!(lab.exchange(&request(0, 4, b"BIG\n"), liar.address).user.is_some());
     let (mut outbox, datagram) = (Outbox::default(), request(1, 100, b"x"));

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use trickles::client::{Client, ClientConfig};
 use trickles::epoch::CurveId;
 use trickles::time::Timestamp;
-use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, Input, Request, Run, Runs};
+use trickles::wire::Input;
 
 use crate::cases;
 use trickles_attacks::fuzz::mutate;
@@ -97,30 +97,21 @@ proptest! {
             lab.wait(Duration::from_millis(20));
             let flight = std::mem::take(&mut liar.trains);
             for train in &flight {
-                let proven = train.fields.end();
                 // What was answered with a notice leaves a gap.
-                let proof = liar.proof(&train.fields.epoch, train.fields.tag, proven);
-                let Some(proof) = proof else { continue };
+                if liar.proof(&train.fields.epoch, train.fields.tag, train.fields.end()).is_none() {
+                    continue;
+                }
                 for position in train.numbers() {
                     let bytes = *choices.pick(&[&b""[..], b"x", b"PUT\n", b"BIG\n", &[7; 500]]);
                     let near = *choices.pick(&[0, 4, 8, 8 + RANGE, 1 << 60, u64::MAX]);
                     let offset = near.wrapping_add(choices.below(8)).wrapping_sub(choices.below(8));
                     let offset = offset.min(u64::MAX - bytes.len() as u64);
                     let user_continuation = choices.pick(&users).clone();
-                    let mut runs = Runs::default();
-                    runs.push(Run { first: position, count: 1 }, &[]);
-                    let claim = Claim {
-                        echo: choices.word(),
-                        continuation: &train.sealed,
-                        kind: ClaimKind::Continue { proven, proof },
-                        exit: None,
-                        packet_size: BASE_PACKET_SIZE,
-                        runs,
-                        user_continuation: &user_continuation,
-                        input: Some(Input { offset, bytes, fin: choices.chance(20) }),
-                    };
-                    let mut datagram = Vec::new();
-                    Request::Claim(claim).emit(1200, &mut datagram);
+                    let echo = choices.word();
+                    let input = Input { offset, bytes, fin: choices.chance(20) };
+                    let user = Some(&user_continuation[..]);
+                    let spec = Spec { echo, user, length: 1200, ..Spec::show(train, position, input) };
+                    let datagram = liar.request(&spec).unwrap();
                     let answer = lab.exchange(&datagram, liar.address);
                     prop_assert!(answer.packets + answer.notices.len() as u64 == 1, "{answer:?}");
                     users.extend(answer.user.clone());
