@@ -42,11 +42,11 @@ fn what_is_repeated_after_the_end_changes_nothing() {
     fs::File::open(fixture.path("new")).unwrap().set_modified(modified()).unwrap();
 
     for mut site in [fixture.replica(), fixture.replica()] {
-        before.store(&mut site, 3, b"XXX");
+        before.store(&mut site, 3, b"abc");
         let mut again = before.clone();
         again.complete(&mut site, 10);
         assert_eq!(again.status(), 201);
-        before.store(&mut fixture.site, 3, b"XXX");
+        before.store(&mut fixture.site, 3, b"abc");
         let mut again = before.clone();
         again.complete(&mut fixture.site, 10);
         assert_eq!(again.output, created);
