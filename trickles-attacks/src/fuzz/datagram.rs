@@ -22,7 +22,6 @@ pub(super) fn run(bytes: &[u8]) {
         }
     }
     if let Some(response) = Response::parse(bytes) {
-        let mut again = Vec::new();
         match response {
             Response::Train(train) => {
                 let mut frames = Vec::new();
@@ -36,6 +35,7 @@ pub(super) fn run(bytes: &[u8]) {
                 assert!(written == frames && padding.iter().all(|&byte| byte == 0), "frames have one form");
             }
             Response::Notice { .. } => {
+                let mut again = Vec::new();
                 response.emit(&mut again);
                 assert_eq!(Response::parse(&again), Some(response));
                 assert!(again.len() <= bytes.len());

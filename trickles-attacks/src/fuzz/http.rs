@@ -22,7 +22,7 @@ thread_local! {
     static SITES: RefCell<(TempDir, [Site; 2])> = RefCell::new(sites());
 }
 
-/// One that only reads, and one that takes uploads, which nothing here completes.
+/// Two replicas, which serve the same files and take no uploads.
 fn sites() -> (TempDir, [Site; 2]) {
     let dir = tempfile::tempdir().expect("a place for temporary files");
     fs::create_dir(dir.path().join("d")).unwrap();
