@@ -2,36 +2,64 @@
 //! keys has made: nobody else can make a flow get there.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod authority;
-#[path = "../common/mod.rs"]
-mod common;
-
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::time::Duration;
 
-use authority::Authority;
-use common::seeds::Choices;
-use common::{EPOCH, PatternApplication, new_server, path, pattern};
 use trickles::client::{Client, ClientConfig, Failure};
 use trickles::continuation::Continuation;
 use trickles::epoch::{CurveId, Epoch, Growth, MAX_NUMBER, MAX_POSITION, SlowStartExit};
-use trickles::server::{Outbox, Server};
+use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Unanswered};
 use trickles::time::Timestamp;
-use trickles::wire::{Claim, ClaimKind, Frame, MIN_CLAIM, Request, Response, Run, Runs};
-use trickles_netem::Link;
+use trickles::user_continuation::{Lineage, UserContinuation};
+use trickles::wire::{Claim, ClaimKind, Frame, Request, Response, Run, Runs};
+use trickles_attacks::forge::{Forge, encode_user};
+use trickles_attacks::lab::{Choices, EPOCH, Lab, SECRET};
+use trickles_netem::{Link, Path};
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const PORT: u16 = 4000;
-/// The key of `common::key_ring`.
-const KEY: [u8; 32] = [0x42; 32];
 const STREAM: u64 = 0x57ea;
 const SECOND: Duration = Duration::from_secs(1);
 const LARGEST: u32 = 1 << 20;
 
-/// What the pattern application remembers of an answer that begins at 0.
-fn state(seed: u64) -> Vec<u8> {
-    [0u64.to_le_bytes(), seed.to_le_bytes()].concat()
+/// A user continuation of a stream whose output are so many bytes.
+fn user_continuation(forge: &Forge, length: u64) -> Vec<u8> {
+    forge.seal_user(&encode_user(&UserContinuation {
+        key: SECRET.0,
+        stream: STREAM,
+        output: 0..length,
+        finished: true,
+        input: 0..u64::MAX,
+        any_order: false,
+        input_closed: true,
+        expires: Timestamp::NEVER,
+        lineage: Lineage { echo: 0, processing: 0 },
+        state: Default::default(),
+    }))
+}
+
+/// Output in which no two stretches look alike.
+struct Noise;
+
+impl Noise {
+    fn at(offset: u64) -> u8 {
+        (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+    }
+}
+
+impl Application for Noise {
+    fn input(&mut self, _: &Event<'_>) -> Result<Next, Unanswered> {
+        unreachable!("the client has no input")
+    }
+}
+
+impl Output for Noise {
+    fn read(&mut self, _: &[u8], _: Range<u64>, offset: u64, buffer: &mut [u8]) -> Result<usize, Reset> {
+        (offset..).zip(buffer.iter_mut()).for_each(|(at, byte)| *byte = Self::at(at));
+        Ok(buffer.len())
+    }
 }
 
 fn continuation(epoch: Epoch, first: u64, count: u8, issued: Timestamp) -> Continuation {
@@ -55,7 +83,7 @@ fn continuation(epoch: Epoch, first: u64, count: u8, issued: Timestamp) -> Conti
 
 /// Any of `values`.
 fn one_of<const N: usize, T: Copy>(choices: &mut Choices, values: [T; N]) -> T {
-    values[choices.below(N as u64) as usize]
+    *choices.pick(&values)
 }
 
 fn any_epoch(choices: &mut Choices) -> Epoch {
@@ -81,14 +109,12 @@ fn any_epoch(choices: &mut Choices) -> Epoch {
 }
 
 /// The numbers a server sends in answer, each once, and whether as Refresh.
-fn answer(server: &mut Server, claim: &Claim<'_>, now: Timestamp) -> (BTreeSet<u64>, bool) {
-    let (mut datagram, mut outbox) = (Vec::new(), Outbox::default());
-    Request::Claim(claim.clone()).emit(1200.max(MIN_CLAIM), &mut datagram);
-    let from = SocketAddr::from((CLIENT, PORT));
-    server.handle(&datagram, from, now, &mut PatternApplication::default(), &mut outbox).unwrap();
+fn answer(lab: &mut Lab, claim: &Claim<'_>) -> (BTreeSet<u64>, bool) {
+    let mut datagram = Vec::new();
+    Request::Claim(claim.clone()).emit(1200, &mut datagram);
     let (mut numbers, mut refresh) = (BTreeSet::new(), false);
-    for packet in outbox.packets() {
-        let Some(Response::Train(train)) = Response::parse(packet) else { continue };
+    for packet in lab.raw(&datagram, SocketAddr::from((CLIENT, PORT))) {
+        let Some(Response::Train(train)) = Response::parse(&packet) else { continue };
         refresh |= train.refresh;
         for number in train.number..train.number + u64::from(train.span) {
             assert!(numbers.insert(number), "{number} twice");
@@ -107,8 +133,8 @@ fn answer(server: &mut Server, claim: &Claim<'_>, now: Timestamp) -> (BTreeSet<u
 /// Servers neither panic nor wrap, and what they grant they grant once, where the numbers end too.
 #[test]
 fn claims_at_the_ends_of_every_range_are_answered_within_them() {
-    let (authority, mut choices) = (Authority::new(KEY), Choices::new(1));
-    let user = authority.seal_user(STREAM, 0..1 << 40, 0, &state(5));
+    let (forge, mut choices) = (Forge::new(&SECRET.1), Choices::seeded(1));
+    let user = user_continuation(&forge, 1 << 40);
     let mut granted = [0; 5];
     for case in 0..10_000 {
         let now = one_of(&mut choices, [Timestamp::ZERO, EPOCH, Timestamp::NEVER - SECOND]);
@@ -118,19 +144,19 @@ fn claims_at_the_ends_of_every_range_are_answered_within_them() {
             one_of(&mut choices, [0, 0, 1, 10, 1 << 20, 1 << 40, MAX_POSITION - 200, MAX_POSITION - 1]);
         let (first, count) = (epoch.base + start, one_of(&mut choices, [1, 10, 64, 255]));
         let presented = continuation(epoch, first, count, now - age);
-        let sealed = authority.seal(&presented, CLIENT);
+        let sealed = forge.seal(&presented, CLIENT.into());
         let position = first + choices.below(count.into());
         let run = Run { first: position, count: 1 + choices.below(u64::from(count).min(20)) as u8 };
         let kind = choices.below(4) as usize;
         let (kind_fields, run) = match kind {
             0 => {
                 let proven = run.positions().end + choices.below(2);
-                let proof = authority.proof(&presented, epoch.base..proven);
+                let proof = forge.proof(&presented.epoch, presented.tag, epoch.base..proven);
                 (ClaimKind::Continue { proven, proof }, run)
             }
             1 => {
                 let lost = position.saturating_sub(1).max(epoch.base);
-                let proof = authority.proof(&presented, epoch.base..lost);
+                let proof = forge.proof(&presented.epoch, presented.tag, epoch.base..lost);
                 (
                     ClaimKind::Recover { lost, rtt: one_of(&mut choices, [10, 1_000_000, u32::MAX]), proof },
                     run,
@@ -154,8 +180,9 @@ fn claims_at_the_ends_of_every_range_are_answered_within_them() {
             user_continuation: &user,
             input: None,
         };
-        let mut server = new_server(1);
-        let (numbers, refresh) = answer(&mut server, &claim, now);
+        let mut lab = Lab::new();
+        lab.now = now;
+        let (numbers, refresh) = answer(&mut lab, &claim);
         let (Some(&lowest), Some(&highest)) = (numbers.first(), numbers.last()) else { continue };
         let kind = if refresh { 4 } else { kind };
         granted[kind] += 1;
@@ -169,7 +196,7 @@ fn claims_at_the_ends_of_every_range_are_answered_within_them() {
         };
         assert!(owned.contains(&lowest) && owned.contains(&highest), "{numbers:?}: {claim:?} {presented:?}");
         assert!(highest < MAX_NUMBER + MAX_POSITION + (1 << 21), "{highest}");
-        let (again, _) = answer(&mut server, &claim, now);
+        let (again, _) = answer(&mut lab, &claim);
         assert!(again.is_empty(), "{again:?} again: {claim:?} {presented:?}");
     }
     println!("granted: {granted:?} of 10000 (Continue, Recover, Restart, Resume, Refresh)");
@@ -179,18 +206,19 @@ fn claims_at_the_ends_of_every_range_are_answered_within_them() {
 /// A client and a server whose flow begins `left` numbers before no epoch can begin any more; what of `length` bytes
 /// arrives, and how it ends.
 fn transfer(left: u64, length: u64, losses: bool) -> (u64, Result<(), Failure>) {
-    let authority = Authority::new(KEY);
-    let mut server = new_server(1);
+    let forge = Forge::new(&SECRET.1);
+    let mut server = Lab::new().server;
     let config = ClientConfig::default();
     let mut client = Client::new(config, [7; 16], Timestamp::ZERO);
-    let mut link = path(20, Duration::from_millis(5), 10_000_000);
+    let rate = Some(20_000_000);
+    let mut link = Path { rate, delay: Duration::from_millis(5), queue: 10_000_000, ..Path::default() };
     let (mut up, mut down) = (Link::new(link.clone(), 1), {
         link.loss = if losses { 0.01 } else { 0.0 };
         Link::new(link, 2)
     });
     let (mut datagram, mut outbox, mut bytes) = (Vec::new(), Outbox::default(), vec![0; 1 << 16]);
     let (mut now, mut received) = (Duration::ZERO, 0);
-    let mut application = PatternApplication::default();
+    let mut application = Noise;
     loop {
         let (client_now, server_now) = (Timestamp::ZERO + now, EPOCH + now);
         while let Some(delivery) = up.deliver(now) {
@@ -201,10 +229,9 @@ fn transfer(left: u64, length: u64, losses: bool) -> (u64, Result<(), Failure>) 
                 let fields = continuation(Epoch::born(hello.curve, base, 10), base, 10, server_now);
                 let mut opening =
                     [&[1, 16][..], &hello.echo.to_be_bytes(), &base.to_be_bytes(), &[10, 0]].concat();
-                opening.extend(authority.proof(&fields, base..base + 10).to_be_bytes());
-                Frame::UserContinuation(&authority.seal_user(STREAM, 0..length, 0, &state(5)))
-                    .emit(&mut opening);
-                Frame::Continuation(&authority.seal(&fields, CLIENT)).emit(&mut opening);
+                opening.extend(forge.proof(&fields.epoch, fields.tag, base..base + 10).to_be_bytes());
+                Frame::UserContinuation(&user_continuation(&forge, length)).emit(&mut opening);
+                Frame::Continuation(&forge.seal(&fields, CLIENT.into())).emit(&mut opening);
                 down.send(now, opening, false, ());
                 continue;
             }
@@ -221,7 +248,7 @@ fn transfer(left: u64, length: u64, losses: bool) -> (u64, Result<(), Failure>) 
                 Ok(Some(0)) => return (received, Ok(())),
                 Ok(None) => break,
                 Ok(Some(count)) => {
-                    let right = (received..).zip(&bytes[..count]).all(|(at, &byte)| byte == pattern(5, at));
+                    let right = (received..).zip(&bytes[..count]).all(|(at, &byte)| byte == Noise::at(at));
                     assert!(right, "after byte {received}");
                     received += count as u64;
                 }
