@@ -241,15 +241,14 @@ impl Flow {
 
 /// The shortest prefix of `positions` that owns at least `numbers` numbers, or all that fits into a train.
 fn cut(epoch: &Epoch, positions: Range<u64>, numbers: u64) -> Range<u64> {
-    let start = epoch.share_start(positions.start);
     let most = positions.end.min(positions.start + MAX_TRAIN);
-    let mut end = positions.start + 1;
-    while end < most {
-        let owned = epoch.share_start(end) - start;
-        if owned >= numbers || epoch.share_start(end + 1) - start > MAX_TRAIN {
+    let (mut end, mut owned) = (positions.start, 0);
+    for share in epoch.shares(positions.start..most) {
+        let with_share = owned + (share.end - share.start);
+        if end > positions.start && (owned >= numbers || with_share > MAX_TRAIN) {
             break;
         }
-        end += 1;
+        (end, owned) = (end + 1, with_share);
     }
     positions.start..end
 }

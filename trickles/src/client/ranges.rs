@@ -4,8 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Disjoint, non-adjacent ranges.
+///
+/// Mostly there is one, that grows at its end: the last one is kept outside of the tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct RangeSet(BTreeMap<u64, u64>);
+pub(crate) struct RangeSet {
+    lower: BTreeMap<u64, u64>,
+    /// Above all others; empty only if the set is.
+    last: Range<u64>,
+}
 
 impl RangeSet {
     /// Adds `range`; returns how many values were new.
@@ -13,21 +19,44 @@ impl RangeSet {
         if range.is_empty() {
             return 0;
         }
+        if (self.last.start..=self.last.end).contains(&range.start) && !self.last.is_empty() {
+            let new = range.end.saturating_sub(self.last.end);
+            self.last.end += new;
+            return new;
+        }
+        if range.start > self.last.end || self.last.is_empty() {
+            let before = std::mem::replace(&mut self.last, range);
+            if !before.is_empty() {
+                self.lower.insert(before.start, before.end);
+            }
+            return self.last.end - self.last.start;
+        }
+        self.insert_below(range)
+    }
+
+    /// Adds a range that begins below the last one.
+    fn insert_below(&mut self, range: Range<u64>) -> u64 {
         let (mut start, mut end) = (range.start, range.end);
         let mut known = 0;
-        if let Some((&before, &until)) = self.0.range(..=start).next_back()
+        if let Some((&before, &until)) = self.lower.range(..=start).next_back()
             && until >= start
         {
             known += until.min(end) - start;
             start = before;
             end = end.max(until);
         }
-        while let Some((&next, &until)) = self.0.range(range.start + 1..=end).next() {
+        while let Some((&next, &until)) = self.lower.range(range.start + 1..=end).next() {
             known += until.min(range.end).saturating_sub(next);
             end = end.max(until);
-            self.0.remove(&next);
+            self.lower.remove(&next);
         }
-        self.0.insert(start, end);
+        if end >= self.last.start {
+            known += self.last.end.min(range.end).saturating_sub(self.last.start);
+            self.lower.remove(&start);
+            self.last = start..end.max(self.last.end);
+        } else {
+            self.lower.insert(start, end);
+        }
         (range.end - range.start) - known
     }
 
@@ -36,31 +65,57 @@ impl RangeSet {
         if range.is_empty() {
             return;
         }
-        if let Some((&before, &until)) = self.0.range(..range.start).next_back()
+        if range.start < self.last.start {
+            self.remove_below(&range);
+        }
+        if range.end <= self.last.start || range.start >= self.last.end {
+            return;
+        }
+        let (before, behind) = (self.last.start..range.start, range.end..self.last.end);
+        match (before.is_empty(), behind.is_empty()) {
+            (_, false) => {
+                if !before.is_empty() {
+                    self.lower.insert(before.start, before.end);
+                }
+                self.last = behind;
+            }
+            (false, true) => self.last = before,
+            (true, true) => self.last = self.lower.pop_last().map_or(0..0, |(start, end)| start..end),
+        }
+    }
+
+    /// Takes `range` out of all but the last.
+    fn remove_below(&mut self, range: &Range<u64>) {
+        if let Some((&before, &until)) = self.lower.range(..range.start).next_back()
             && until > range.start
         {
-            self.0.insert(before, range.start);
+            self.lower.insert(before, range.start);
             if until > range.end {
-                self.0.insert(range.end, until);
+                self.lower.insert(range.end, until);
                 return;
             }
         }
-        while let Some((&next, &until)) = self.0.range(range.clone()).next() {
-            self.0.remove(&next);
+        while let Some((&next, &until)) = self.lower.range(range.clone()).next() {
+            self.lower.remove(&next);
             if until > range.end {
-                self.0.insert(range.end, until);
+                self.lower.insert(range.end, until);
             }
         }
     }
 
     /// The first stretch at or after `from` that is not in the set, up to `limit`.
     pub(crate) fn first_gap(&self, from: u64, limit: u64) -> Option<Range<u64>> {
-        let start = match self.0.range(..=from).next_back() {
-            Some((_, &until)) if until > from => until,
-            _ => from,
+        let gap = if from >= self.last.start {
+            from.max(self.last.end)..limit
+        } else {
+            let start = match self.lower.range(..=from).next_back() {
+                Some((_, &until)) if until > from => until,
+                _ => from,
+            };
+            let next = self.lower.range(start..).next().map_or(self.last.start, |(&next, _)| next);
+            start..next.min(limit)
         };
-        let end = self.0.range(start..).next().map_or(limit, |(&next, _)| next.min(limit));
-        (start < end).then_some(start..end)
+        (gap.start < gap.end).then_some(gap)
     }
 
     /// The stretches of `range` that are not in the set.
@@ -75,7 +130,10 @@ impl RangeSet {
 
     /// The end of the stretch that contains `value`, if any does.
     pub(crate) fn end_of(&self, value: u64) -> Option<u64> {
-        self.0.range(..=value).next_back().map(|(_, &until)| until).filter(|&until| until > value)
+        if value >= self.last.start {
+            return (value < self.last.end).then_some(self.last.end);
+        }
+        self.lower.range(..=value).next_back().map(|(_, &until)| until).filter(|&until| until > value)
     }
 
     pub(crate) fn contains(&self, value: u64) -> bool {
@@ -84,16 +142,17 @@ impl RangeSet {
 
     /// One past the largest value.
     pub(crate) fn end(&self) -> Option<u64> {
-        self.0.last_key_value().map(|(_, &until)| until)
+        (!self.last.is_empty()).then_some(self.last.end)
     }
 
     /// The ranges in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
-        self.0.iter().map(|(&start, &end)| start..end)
+        let last = Some(self.last.clone()).filter(|last| !last.is_empty());
+        self.lower.iter().map(|(&start, &end)| start..end).chain(last)
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 }
 
@@ -124,7 +183,12 @@ mod tests {
                 prop_assert_eq!(missing, (0..90).filter(|value| !oracle.contains(value)).collect::<Vec<_>>());
                 let spans: Vec<_> = ranges.iter().collect();
                 prop_assert!(spans.windows(2).all(|pair| pair[0].end < pair[1].start));
-                prop_assert_eq!(ranges.contains(30), oracle.contains(&30));
+                prop_assert!((0..90).all(|value| ranges.contains(value) == oracle.contains(&value)));
+                for from in 0..90 {
+                    let start = (from..80).find(|value| !oracle.contains(value));
+                    let gap = start.map(|start| start..(start..80).find(|at| oracle.contains(at)).unwrap_or(80));
+                    prop_assert_eq!(ranges.first_gap(from, 80), gap);
+                }
                 prop_assert_eq!(ranges.end(), oracle.last().map(|last| last + 1));
             }
         }

@@ -10,6 +10,8 @@ mod golden;
 
 use std::ops::Range;
 
+use arrayvec::ArrayVec;
+
 use crate::time::Timestamp;
 pub use curve::{Curve, CurveId, Growth};
 
@@ -119,6 +121,34 @@ impl Epoch {
     pub fn share(&self, positions: &Range<u64>) -> Range<u64> {
         let start = self.share_start(positions.start);
         start..self.share_start(positions.end).max(start)
+    }
+
+    /// The numbers that each of `positions` owns, in order.
+    ///
+    /// The window mostly stays the same over a run, and then each position owns one number: evaluating it at
+    /// both ends of the run tells, and where it grows, halving finds the place.
+    pub fn shares(&self, positions: Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
+        let epoch = *self;
+        let (mut position, mut start) = (positions.start, epoch.share_start(positions.start));
+        // Positions ahead where the start of the share is known, the nearest last.
+        let mut ahead = ArrayVec::<(u64, u64), 65>::new();
+        if !positions.is_empty() {
+            ahead.push((positions.end, epoch.share_start(positions.end)));
+        }
+        std::iter::from_fn(move || {
+            let (mut known, mut end) = *ahead.last()?;
+            while known > position + 1 && (position < epoch.base || end - start != known - position) {
+                known = position + (known - position) / 2;
+                end = epoch.share_start(known);
+                ahead.push((known, end));
+            }
+            let share = start..if known == position + 1 { end } else { start + 1 };
+            (position, start) = (position + 1, share.end);
+            if position == known {
+                ahead.pop();
+            }
+            Some(share)
+        })
     }
 
     /// The epoch that follows when `lost` is the first lost position: proportional rate reduction over the

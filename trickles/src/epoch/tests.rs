@@ -64,6 +64,19 @@ proptest! {
     }
 
     #[test]
+    fn the_shares_of_a_run_are_those_of_its_positions(
+        epoch in any_epoch(),
+        back in 0..100u64,
+        from in relative(),
+        length in 0..200u64,
+    ) {
+        let first = (epoch.base + from).saturating_sub(back);
+        let shares: Vec<_> = epoch.shares(first..first + length).collect();
+        let singly = (first..first + length).map(|position| epoch.share(&(position..position + 1)));
+        prop_assert_eq!(shares, singly.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_flight_shares_the_first_window(epoch in any_epoch(), rank in any::<prop::sample::Index>()) {
         let window0 = u64::from(epoch.growth.window0);
         let first = epoch.first_position();

@@ -28,6 +28,28 @@ proptest! {
         prop_assert_eq!(proof, run(&key, tag, start..end));
     }
 
+    /// Packets in a row, and any others, have the nonces of their numbers: under the one tag, under the other, or
+    /// some under each.
+    #[test]
+    fn an_exit_changes_the_tag(
+        tags: [u64; 2],
+        exit in prop::option::of(0..2000u64),
+        starts in prop::collection::vec((any::<bool>(), 0..2000u64, 0..5u64), 1..20),
+    ) {
+        let mut nonces = Nonces::new(&KEY, tags[0], exit.map(|first| (first, tags[1])));
+        let mut end = 0;
+        for (follows, start, span) in starts {
+            let start = if follows { end } else { start };
+            end = start + span;
+            let one = |number| {
+                let tag = if exit.is_some_and(|first| number >= first) { tags[1] } else { tags[0] };
+                run(&KEY, tag, number..number + 1)
+            };
+            let expected = (start..end).fold(0, |proof, number| proof ^ one(number));
+            prop_assert_eq!(nonces.of(start..end), expected);
+        }
+    }
+
     /// One packet not received, another epoch or another key: the proof does not match.
     #[test]
     fn proofs_are_of_one_run_epoch_and_key(

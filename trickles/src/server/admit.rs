@@ -355,7 +355,7 @@ impl Server {
     }
 
     fn check_proof(&self, continuation: &Continuation, proven: u64, proof: u64) -> Result<(), Refusal> {
-        let expected = self.nonces(continuation, continuation.epoch.base..proven);
+        let expected = self.nonces(continuation).of(continuation.epoch.base..proven);
         if nonce::proves(proof, expected) { Ok(()) } else { Err(Discard::Proof.into()) }
     }
 

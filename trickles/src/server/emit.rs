@@ -10,30 +10,24 @@ use super::{Minisocket, Outbox, Reset, Server};
 use crate::continuation::{Continuation, SEALED_LENGTH, Sealed};
 use crate::epoch::Epoch;
 use crate::key_ring::Purpose;
-use crate::nonce;
+use crate::nonce::{self, Nonces};
 use crate::replay::{BLOCK_NUMBERS, FIRST_MARK_BLOCK, blocks};
 use crate::time::Timestamp;
 use crate::wire::codec::Write;
 use crate::wire::{Cursor, Frame, Frames, MAX_TRAIN, Run, TRAIN_HEADER, Train, room};
 
 impl Server {
-    /// The XOR of the nonces of `numbers` in the continuation's epoch.
-    pub(super) fn nonces(&self, continuation: &Continuation, numbers: Range<u64>) -> u64 {
+    /// The nonces of a continuation's epoch.
+    pub(super) fn nonces(&self, continuation: &Continuation) -> Nonces<'_> {
         let keys = self.seal.ring.get(continuation.birth_key).unwrap_or_else(|| self.seal.ring.signing());
         let tag = continuation.tag;
         let epoch = &continuation.epoch;
-        let Some((exit, boundary)) = epoch.exit.zip(epoch.exit_number()).filter(|&(_, at)| at < numbers.end)
-        else {
-            return nonce::run(&keys.nonce, tag, numbers);
-        };
-        // From the exit on the declaration is part of the tag: what one fork reveals proves nothing in another.
-        let words = [tag, u64::from(exit.position) << 32 | u64::from(exit.rtt)];
-        let exit_tag = nonce::prf(&keys.tag, &words);
-        if boundary <= numbers.start {
-            return nonce::run(&keys.nonce, exit_tag, numbers);
-        }
-        nonce::run(&keys.nonce, tag, numbers.start..boundary)
-            ^ nonce::run(&keys.nonce, exit_tag, boundary..numbers.end)
+        let exit = epoch.exit.zip(epoch.exit_number()).map(|(exit, first)| {
+            // From the exit on the declaration is part of the tag: what one fork reveals proves nothing in another.
+            let words = [tag, u64::from(exit.position) << 32 | u64::from(exit.rtt)];
+            (first, nonce::prf(&keys.tag, &words))
+        });
+        Nonces::new(&keys.nonce, tag, exit)
     }
 
     /// The first packets of a new epoch: each carries the continuation, and the last one stands for all
@@ -126,10 +120,8 @@ impl Server {
             return Ok(());
         }
         let mut cursor = Cursor::new(wants);
-        let mut owned_end = numbers.start;
-        for (index, position) in run.positions().enumerate() {
-            let owned = owned_end..epoch.share_start(position + 1);
-            owned_end = owned.end;
+        let shares = epoch.shares(run.positions());
+        for (index, (position, owned)) in run.positions().zip(shares).enumerate() {
             let sealed = |number: u64| number + 1 == numbers.end;
             if taken >> index & 1 == 1 {
                 for number in owned {
@@ -205,21 +197,24 @@ impl Server {
             }
             let sealed = self.seal_continuation(&continuation, minisocket.client);
             let last_index = train.len() - 1;
+            let mut nonces = self.nonces(template);
             for (index, packet) in train.iter_mut().enumerate() {
                 if sealed_each || index == last_index {
                     answer.append_continuation(packet, &sealed);
                 }
-                let train = Train {
+                let header = Train {
                     echo: minisocket.echo,
                     refresh: false,
                     number: packet.numbers.start,
                     span: (packet.numbers.end - packet.numbers.start) as u8,
                     left: (numbers.end - packet.numbers.end) as u8,
-                    nonce: self.nonces(template, packet.numbers.clone()),
+                    nonce: nonces.of(packet.numbers.clone()),
                     frames: Frames::default(),
                 };
                 answer.outbox.bytes[packet.start..packet.start + TRAIN_HEADER]
-                    .copy_from_slice(&train.header());
+                    .copy_from_slice(&header.header());
+            }
+            for (index, packet) in train.iter().enumerate() {
                 // All packets of a train but the last are full.
                 let length = if index == last_index { packet.length } else { answer.packet_size };
                 end = packet.start + length;
@@ -273,7 +268,7 @@ impl Server {
             number: epoch.base,
             span: 1,
             left: 0,
-            nonce: self.nonces(&continuation, epoch.base..epoch.base + 1),
+            nonce: self.nonces(&continuation).of(epoch.base..epoch.base + 1),
             frames: Frames::default(),
         };
         let start = outbox.bytes.len();
