@@ -1,5 +1,6 @@
 //! One flow: which numbers have arrived, which are lost, which positions are claimed, and in which epoch.
 
+mod granted;
 mod losses;
 #[cfg(test)]
 mod tests;
@@ -85,6 +86,8 @@ pub(crate) struct Flow {
     marked: bool,
     /// Requests with input whose run is settled, to be [taken](Self::take_settled).
     settled: Vec<u64>,
+    /// Runs of which some is granted, and more may be.
+    undecided: usize,
 }
 
 impl Flow {
@@ -109,6 +112,7 @@ impl Flow {
             double_grants: 0,
             marked: false,
             settled: Vec::new(),
+            undecided: 0,
         }
     }
 
@@ -267,27 +271,14 @@ impl Flow {
             };
             arrival.short = Some(end < run.numbers.end || (!is_full && fails()));
         }
-        if !run.is_opening() && end < run.numbers.end {
-            self.hand_back(index, end, release);
-        } else if run.is_opening() {
+        if run.is_opening() {
             run.pending &= mask(end.saturating_sub(run.numbers.start));
+        } else {
+            self.note_granted(index, end, train.echo, release);
         }
         self.retire(index, release);
+        self.hand_back_before(numbers.start, train.echo, release);
         arrival
-    }
-
-    /// The server granted a run only up to number `end`: what owns the others is the client's again.
-    fn hand_back(&mut self, index: usize, end: u64, release: &mut dyn FnMut(Range<u64>)) {
-        let epoch = self.owner(&self.runs[index]);
-        let run = &mut self.runs[index];
-        let kept = run.positions.clone().find(|&position| epoch.share_start(position) >= end);
-        run.bytes(end..run.numbers.end, &mut *release);
-        if let Some(kept) = kept {
-            self.claimed.remove(kept..run.positions.end);
-            run.positions.end = kept;
-        }
-        run.pending &= mask(end - run.numbers.start);
-        run.numbers.end = end;
     }
 
     /// The epoch whose shares a run's positions have.
@@ -304,6 +295,7 @@ impl Flow {
         if self.runs[index].pending == 0
             && let Some(run) = self.runs.remove(index)
         {
+            self.undecided -= usize::from(run.granted_to.is_some());
             run.wants.into_iter().for_each(release);
             self.settled.extend(run.input);
         }

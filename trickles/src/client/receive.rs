@@ -255,6 +255,7 @@ impl Client {
                 last: sent.sent,
                 presented: 1,
                 answered: None,
+                granted_to: None,
                 spent: None,
                 parked: None,
                 delayed: None,

@@ -34,6 +34,8 @@ pub(crate) struct Run {
     pub(crate) presented: u32,
     /// The echo value of the answer, once some of it has arrived.
     pub(crate) answered: Option<u64>,
+    /// Up to which number it is granted, if that is not all and a later claim with it is yet to be answered.
+    pub(crate) granted_to: Option<u64>,
     /// When the server said that it was answered before.
     pub(crate) spent: Option<Timestamp>,
     /// Until when the server has asked for patience: until then it is neither lost nor to be presented again.

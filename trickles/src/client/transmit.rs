@@ -246,6 +246,7 @@ impl Client {
                 last: sent,
                 presented: 1,
                 answered: None,
+                granted_to: None,
                 spent: None,
                 parked: None,
                 delayed: None,

@@ -139,8 +139,10 @@ impl Flow {
             for at in from..to {
                 let run = &self.runs[at];
                 let numbers = run.numbers.start.max(range.start)..run.numbers.end.min(range.end);
-                // What is parked is looked at again when patience ends.
-                let since = run.parked.unwrap_or(run.delayed.map_or(run.first.at, |at| at.max(run.last.at)));
+                // What is parked is looked at again when patience ends, and what may yet be granted when that is
+                // decided.
+                let claimed = if run.granted_to.is_some() { run.last.at } else { run.first.at };
+                let since = run.parked.unwrap_or(run.delayed.map_or(claimed, |at| at.max(run.last.at)));
                 match since + smoothed {
                     due if due > now => self.open_gap(numbers, due),
                     _ => expired.push(numbers),
