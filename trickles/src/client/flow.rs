@@ -261,7 +261,7 @@ impl Flow {
         }
         let end = numbers.end + u64::from(train.left);
         if !run.is_opening() && !run.wants.is_empty() {
-            let filled: usize = train.frames.iter().map(|frame| frame.length()).sum();
+            let filled = train.frames.length();
             // No more can be wanted of a packet than it has room for.
             let is_full = filled + DATA_OVERHEAD >= room(run.packet_size, false);
             let fails = || {
@@ -316,7 +316,12 @@ impl Flow {
         {
             return false;
         }
-        self.beyond.insert(numbers.start, (numbers.end, nonce));
+        if numbers.start == self.prefix {
+            self.prefix = numbers.end;
+            self.proof ^= nonce;
+        } else {
+            self.beyond.insert(numbers.start, (numbers.end, nonce));
+        }
         while let Some(entry) = self.beyond.first_entry().filter(|entry| *entry.key() == self.prefix) {
             let (end, nonce) = entry.remove();
             self.prefix = end;
@@ -325,11 +330,16 @@ impl Flow {
         true
     }
 
+    /// Whether the first missing number is lost.
+    pub(crate) fn has_lost_next(&self) -> bool {
+        self.lost.contains(self.prefix)
+    }
+
     /// Enters the next epoch if the first missing number is lost and every position before it is claimed:
     /// proportional rate reduction begins.
     pub(crate) fn recover(&mut self, rtt: u32) -> bool {
         let lost = self.prefix;
-        if !self.lost.contains(lost) || self.claimed.first_gap(self.epoch.base, lost).is_some() {
+        if !self.has_lost_next() || self.claimed.first_gap(self.epoch.base, lost).is_some() {
             return false;
         }
         let Some(next) = self.epoch.recover(lost, rtt) else { return false };

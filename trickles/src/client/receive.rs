@@ -43,7 +43,9 @@ impl Client {
 
     fn handle_train(&mut self, train: &Train<'_>) -> Option<Discard> {
         let mut hold = Duration::ZERO;
-        for frame in train.frames.iter() {
+        // Most packets have nothing but data.
+        let others = train.frames.has_others();
+        for frame in train.frames.iter().take(if others { usize::MAX } else { 0 }) {
             match frame {
                 Frame::Hold(micros) => hold = Duration::from_micros(u64::from(micros)),
                 Frame::Continuation(sealed) => {
@@ -66,12 +68,15 @@ impl Client {
         let outputs = &mut self.outputs;
         let assembler = &self.assembler;
         let mut release = |range: Range<u64>| release(outputs, assembler, range);
-        let presented = flow.presented(train.number);
+        let presented = if others { flow.presented(train.number) } else { None };
         let arrival = flow.receive(train, self.now, &mut release);
         if arrival.new {
             self.short = arrival.short.unwrap_or(self.short);
         }
-        self.take_frames(train, presented.as_ref());
+        if others {
+            self.take_others(train, presented.as_ref());
+        }
+        self.take_data(train);
         if arrival.new {
             self.note_arrival(train, arrival.elapsed.map(|elapsed| elapsed.saturating_sub(hold)));
         }
@@ -79,9 +84,9 @@ impl Client {
         None
     }
 
-    /// Takes user continuations and what is stored, then data. `presented`: the user continuation of the claim
-    /// that the packet answers.
-    fn take_frames(&mut self, train: &Train<'_>, presented: Option<&Arc<[u8]>>) {
+    /// Takes user continuations and what is stored. `presented`: the user continuation of the claim that the
+    /// packet answers.
+    fn take_others(&mut self, train: &Train<'_>, presented: Option<&Arc<[u8]>>) {
         for frame in train.frames.iter() {
             match frame {
                 Frame::UserContinuation(sealed) => {
@@ -97,6 +102,9 @@ impl Client {
                 _ => {}
             }
         }
+    }
+
+    fn take_data(&mut self, train: &Train<'_>) {
         for frame in train.frames.iter() {
             if let Frame::Data { offset, bytes } = frame {
                 let end = (offset + bytes.len() as u64).min(self.outputs.known_end());
@@ -190,7 +198,9 @@ impl Client {
         if !flow.in_slow_start() {
             self.slow_start = SlowStart::default();
         }
-        flow.prune();
+        if train.left == 0 {
+            flow.prune();
+        }
     }
 
     /// Enters the epoch of a continuation if it answers an opening, or is a Refresh.
@@ -342,15 +352,16 @@ impl Client {
 
     /// Declares losses that are due and enters recovery where that follows.
     pub(super) fn detect_losses(&mut self) {
-        let Some(flow) = &mut self.flow else { return };
+        let Some(flow) = self.flow.as_mut().filter(|flow| flow.may_have_lost()) else { return };
         let (outputs, assembler) = (&mut self.outputs, &self.assembler);
         flow.detect_losses(self.rtt.smoothed(), self.now, &mut |range| release(outputs, assembler, range));
         self.enter_recovery();
     }
 
     pub(super) fn enter_recovery(&mut self) {
-        let Some(flow) = &mut self.flow else { return };
-        if flow.recover(self.rtt.declared()) {
+        if let Some(flow) = self.flow.as_mut().filter(|flow| flow.has_lost_next())
+            && flow.recover(self.rtt.declared())
+        {
             self.rtt.start_epoch();
             self.slow_start = SlowStart::default();
         }

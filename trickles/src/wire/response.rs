@@ -37,7 +37,13 @@ pub struct Train<'a> {
 
 /// The frames of a numbered packet, well formed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Frames<'a>(&'a [u8]);
+pub struct Frames<'a> {
+    bytes: &'a [u8],
+    /// Without padding.
+    length: usize,
+    /// Whether there are others than data.
+    others: bool,
+}
 
 /// One frame of a numbered packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,13 +74,27 @@ impl<'a> Frames<'a> {
     /// Checks that `bytes` are frames, followed by nothing but padding.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
-        while next_frame(&mut reader)?.is_some() {}
-        Some(Self(bytes))
+        let mut frames = Self { bytes, length: 0, others: false };
+        while let Some(frame) = next_frame(&mut reader)? {
+            frames.length += frame.length();
+            frames.others |= !matches!(frame, Frame::Data { .. });
+        }
+        Some(frames)
+    }
+
+    /// How many bytes they take, padding aside.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there is anything but data.
+    pub(crate) fn has_others(&self) -> bool {
+        self.others
     }
 
     /// The frames in order.
     pub fn iter(&self) -> impl Iterator<Item = Frame<'a>> + use<'a> {
-        let mut reader = Reader::new(self.0);
+        let mut reader = Reader::new(self.bytes);
         std::iter::from_fn(move || next_frame(&mut reader).flatten())
     }
 }
@@ -244,7 +264,7 @@ impl<'a> Response<'a> {
         match self {
             Self::Train(train) => {
                 out.put(&train.header());
-                out.put(train.frames.0);
+                out.put(train.frames.bytes);
             }
             Self::Notice { echo, notice } => {
                 out.put_u8(VERSION);

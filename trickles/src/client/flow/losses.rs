@@ -116,6 +116,11 @@ impl Flow {
         any
     }
 
+    /// Whether there is anything that [`detect_losses`](Self::detect_losses) may declare lost.
+    pub(crate) fn may_have_lost(&self) -> bool {
+        self.marked || !self.gaps.is_empty() || self.has_lost_next()
+    }
+
     /// Declares lost what was overtaken too long ago, and what the server says it answered long ago.
     pub(crate) fn detect_losses(
         &mut self,
