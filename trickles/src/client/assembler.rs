@@ -1,26 +1,33 @@
 //! Received output: bytes in any order in, bytes in order out, within a fixed bound that counts bytes the
 //! application has not read yet.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::ranges::RangeSet;
 
-/// Smallest ring allocated, in bytes.
-const FIRST_ALLOCATION: usize = 64 << 10;
+/// Received bytes are kept in pieces of so many.
+const BLOCK: usize = 16 << 10;
+/// Smallest capacity.
+const MIN_CAPACITY: usize = 4 * BLOCK;
 
 #[derive(Debug)]
 pub(crate) struct Assembler {
-    /// The byte at offset `o` lives at `o % ring.len()`; the length is a power of two.
-    ring: Vec<u8>,
+    /// The first one holds the byte that is read next; those that nothing has arrived of are not there.
+    blocks: VecDeque<Option<Box<[u8]>>>,
+    /// Used before: the last one is the most likely to be in a cache.
+    spare: Vec<Box<[u8]>>,
     capacity: usize,
     read: u64,
     received: RangeSet,
 }
 
 impl Assembler {
+    /// `capacity`: in bytes, rounded up to whole blocks, at most 1 GiB.
     pub(crate) fn new(capacity: usize) -> Self {
-        let capacity = capacity.clamp(FIRST_ALLOCATION, 1 << 30).next_power_of_two();
-        Self { ring: Vec::new(), capacity, read: 0, received: RangeSet::default() }
+        let capacity = capacity.clamp(MIN_CAPACITY, 1 << 30).next_multiple_of(BLOCK);
+        let (blocks, spare) = (VecDeque::new(), Vec::new());
+        Self { blocks, spare, capacity, read: 0, received: RangeSet::default() }
     }
 
     /// Offset of the next byte the application reads.
@@ -50,15 +57,20 @@ impl Assembler {
         if range.start >= range.end {
             return 0;
         }
-        self.grow(range.end);
-        let Self { ring, received, .. } = self;
+        let Self { blocks, spare, received, .. } = self;
+        let first = block(self.read);
         // The first copy of a byte wins.
         for gap in received.gaps(range.clone()) {
-            let source = &bytes[(gap.start - offset) as usize..(gap.end - offset) as usize];
-            let at = (gap.start % ring.len() as u64) as usize;
-            let head = source.len().min(ring.len() - at);
-            ring[at..at + head].copy_from_slice(&source[..head]);
-            ring[..source.len() - head].copy_from_slice(&source[head..]);
+            for piece in pieces(gap) {
+                let index = (block(piece.start) - first) as usize;
+                if blocks.len() <= index {
+                    blocks.resize(index + 1, None);
+                }
+                let memory = blocks[index]
+                    .get_or_insert_with(|| spare.pop().unwrap_or_else(|| vec![0; BLOCK].into_boxed_slice()));
+                let source = &bytes[(piece.start - offset) as usize..(piece.end - offset) as usize];
+                memory[within(piece.start)..][..source.len()].copy_from_slice(source);
+            }
         }
         self.received.insert(range)
     }
@@ -67,40 +79,46 @@ impl Assembler {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
         let count = self.peek(buffer);
         if count > 0 {
-            self.received.remove(self.read..self.read + count as u64);
-            self.read += count as u64;
+            let end = self.read + count as u64;
+            self.received.remove(self.read..end);
+            let passed = (block(end) - block(self.read)) as usize;
+            self.spare.extend(self.blocks.drain(..passed.min(self.blocks.len())).flatten());
+            self.read = end;
         }
         count
     }
 
     /// Copies the bytes into `buffer` that [`read`](Self::read) would move there; returns how many.
     pub(crate) fn peek(&self, buffer: &mut [u8]) -> usize {
-        let count = buffer.len().min(usize::try_from(self.readable()).unwrap_or(usize::MAX));
-        if count > 0 {
-            let at = (self.read % self.ring.len() as u64) as usize;
-            let head = count.min(self.ring.len() - at);
-            buffer[..head].copy_from_slice(&self.ring[at..at + head]);
-            buffer[head..count].copy_from_slice(&self.ring[..count - head]);
-        }
-        count
-    }
-
-    /// Makes the ring long enough to hold everything from the read offset to `end`.
-    fn grow(&mut self, end: u64) {
-        let needed = (end - self.read) as usize;
-        if needed <= self.ring.len() {
-            return;
-        }
-        let length = needed.next_power_of_two().clamp(FIRST_ALLOCATION, self.capacity);
-        let mut ring = vec![0; length];
-        for range in self.received.iter() {
-            for offset in range {
-                let from = (offset % self.ring.len() as u64) as usize;
-                ring[(offset % length as u64) as usize] = self.ring[from];
+        let count = self.readable().min(buffer.len() as u64);
+        for piece in pieces(self.read..self.read + count) {
+            let memory = &self.blocks[(block(piece.start) - block(self.read)) as usize];
+            let target = &mut buffer[(piece.start - self.read) as usize..(piece.end - self.read) as usize];
+            if let Some(memory) = memory {
+                target.copy_from_slice(&memory[within(piece.start)..][..target.len()]);
             }
         }
-        self.ring = ring;
+        count as usize
     }
+}
+
+/// The number of the block that holds the byte at `offset`.
+fn block(offset: u64) -> u64 {
+    offset / BLOCK as u64
+}
+
+/// Where in its block the byte at `offset` is.
+fn within(offset: u64) -> usize {
+    (offset % BLOCK as u64) as usize
+}
+
+/// A range cut where blocks end.
+fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let mut from = range.start;
+    std::iter::from_fn(move || {
+        let end = range.end.min((block(from) + 1) * BLOCK as u64);
+        (from < end).then(|| std::mem::replace(&mut from, end)..end)
+    })
 }
 
 #[cfg(test)]
@@ -117,7 +135,7 @@ mod tests {
         fn delivers_every_byte_once_in_order(
             pieces in prop::collection::vec((0u64..300_000, 1usize..5000, 0usize..40_000), 1..120),
         ) {
-            let mut assembler = Assembler::new(FIRST_ALLOCATION * 2);
+            let mut assembler = Assembler::new(2 * MIN_CAPACITY);
             let mut delivered = 0;
             let mut buffer = vec![0; 40_000];
             for (offset, length, read) in pieces {
@@ -135,7 +153,8 @@ mod tests {
                 }
                 delivered += count as u64;
                 prop_assert_eq!(assembler.read_offset(), delivered);
-                prop_assert!(assembler.ring.len() <= assembler.capacity);
+                let memory = (assembler.blocks.iter().flatten().count() + assembler.spare.len()) * BLOCK;
+                prop_assert!(memory <= assembler.capacity + BLOCK, "{memory} bytes");
             }
         }
     }

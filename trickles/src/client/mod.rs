@@ -47,8 +47,8 @@ pub struct ClientConfig {
     pub curve: CurveId,
     /// Size of packets, in bytes of UDP payload; 1200 if nobody knows of more that the path carries.
     pub packet_size: Option<u16>,
-    /// Most received bytes held for the application, those it has not read included; rounded up to a power of
-    /// two. It bounds what is in flight, so it should cover rate times round trip, and not by far exceed what
+    /// Most received bytes held for the application, those it has not read included; at least 64 KiB. It
+    /// bounds what is in flight, so it should cover rate times round trip, and not by far exceed what
     /// the socket's own buffer holds.
     pub receive_buffer: usize,
     /// Most written bytes held until the server has consumed them. It bounds what is in flight, as

@@ -82,8 +82,10 @@ impl Answer<'_> {
             return Ok(false);
         }
         let start = self.outbox.bytes.len();
-        self.outbox.bytes.resize(start + TRAIN_HEADER, 0);
-        self.outbox.bytes.append(&mut self.front);
+        // The header follows when the packet is numbered.
+        self.outbox.bytes.extend(TRAIN_HEADER);
+        self.outbox.bytes.put(&self.front);
+        self.front.clear();
         let room = limit - (self.outbox.bytes.len() - start) - reserve;
         let mut exhausted = false;
         let mut failed = None;
@@ -105,7 +107,7 @@ impl Answer<'_> {
         }
         self.cut |= cut;
         self.stopped |= cut || exhausted;
-        self.outbox.bytes.resize(start + self.packet_size, 0);
+        self.outbox.bytes.pad(start + self.packet_size);
         // It is padded if another follows, and carries the continuation if none does.
         self.used += limit;
         self.packets.push(Packet { start, length, numbers, position });
@@ -133,12 +135,12 @@ fn append_data(
     let Some((range, state)) = covering else { return Ok(0) };
     let wanted = piece.end.min(range.end) - piece.start;
     let frame = outbox.bytes.len();
-    outbox.bytes.put_u8(FRAME_DATA);
-    outbox.bytes.put_u64(piece.start);
-    outbox.bytes.put_u16(0);
+    let mut head = [FRAME_DATA; DATA_OVERHEAD];
+    head[1..9].copy_from_slice(&piece.start.to_be_bytes());
+    outbox.bytes.put(&head);
     let data = outbox.bytes.len();
-    outbox.bytes.resize(data + wanted as usize, 0);
-    let read = match output.read(state, range.clone(), piece.start, &mut outbox.bytes[data..]) {
+    let buffer = outbox.bytes.extend(wanted as usize);
+    let read = match output.read(state, range.clone(), piece.start, buffer) {
         Ok(read) => read.min(wanted as usize),
         Err(reset) => {
             outbox.bytes.truncate(frame);

@@ -99,6 +99,9 @@ pub trait Output {
     /// there are. Fewer than asked means that there are no more for now. The same state and offset must give
     /// the same bytes, on every replica, at any time; the range asked for lies within the state's `output`.
     ///
+    /// What `buffer` holds before is left from other answers, perhaps to other clients: all that is counted has to
+    /// have been written.
+    ///
     /// # Errors
     /// [`Reset`] ends the stream: the bytes can no longer be regenerated.
     fn read(

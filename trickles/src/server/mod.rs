@@ -218,7 +218,7 @@ impl Server {
         };
         if granted {
             let start = outbox.bytes.len();
-            Response::Notice { echo, notice }.emit(&mut outbox.bytes);
+            Response::Notice { echo, notice }.put(&mut outbox.bytes);
             self.queue(start..outbox.bytes.len(), outbox);
         }
     }

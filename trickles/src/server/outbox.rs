@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use crate::wire::Buffer;
+
 /// What a server wants sent in answer to one request: trains of equal-sized packets, in order.
 ///
 /// Clear and reuse it: in steady state nothing is allocated.
 #[derive(Clone, Debug, Default)]
 pub struct Outbox {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Buffer,
     batches: Vec<(Range<usize>, usize)>,
 }
 

@@ -3,11 +3,13 @@
 //! Every datagram begins with version, type and a 64-bit echo value that the client chose; whatever a
 //! server sends repeats it, so that nobody off the path can speak for the server.
 
+mod buffer;
 pub(crate) mod codec;
 mod layout;
 mod request;
 mod response;
 
+pub(crate) use buffer::Buffer;
 pub use layout::{Cursor, room};
 pub use request::{
     Claim, ClaimKind, Envelope, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_WANTS, MIN_CLAIM, Request, Run,

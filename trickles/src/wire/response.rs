@@ -145,6 +145,10 @@ impl Frame<'_> {
 
     /// Appends the frame to `out`.
     pub fn emit(&self, out: &mut Vec<u8>) {
+        self.put(out);
+    }
+
+    pub(crate) fn put(&self, out: &mut impl Write) {
         match self {
             Self::Continuation(sealed) => {
                 out.put_u8(FRAME_CONTINUATION);
@@ -261,6 +265,10 @@ impl<'a> Response<'a> {
 
     /// Appends the response to `out`.
     pub fn emit(&self, out: &mut Vec<u8>) {
+        self.put(out);
+    }
+
+    pub(crate) fn put(&self, out: &mut impl Write) {
         match self {
             Self::Train(train) => {
                 out.put(&train.header());
