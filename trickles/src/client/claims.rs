@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
-use super::flow::{Flow, HeldTrain};
+use super::flow::Flow;
 use super::run::Run;
-use crate::epoch::{Epoch, adopts};
+use crate::continuation::Continuation;
+use crate::epoch::adopts;
 use crate::wire::{ClaimKind, MAX_EMIT, MAX_GRANT, MAX_RUNS, MAX_TRAIN};
 
 /// How many runs are looked at for those to be presented again: those with input do not count.
@@ -17,12 +18,12 @@ const PROBE_NUMBERS: u64 = 16;
 
 /// Positions to claim together.
 #[derive(Clone, Debug)]
-pub(crate) struct Selection<'f> {
-    /// The continuation to present.
-    pub(crate) train: &'f HeldTrain,
+pub(crate) struct Selection {
+    /// Which of the [held](Flow::held) continuations to present.
+    pub(crate) held: usize,
     pub(crate) kind: ClaimKind,
     /// Ascending runs.
-    pub(crate) runs: ArrayVec<Range<u64>, MAX_RUNS>,
+    pub(crate) runs: ArrayVec<Owner, MAX_RUNS>,
     /// How many numbers they own.
     pub(crate) numbers: u64,
     /// In a flight: positions of the presented train, and numbers owned by adopted ones.
@@ -30,57 +31,67 @@ pub(crate) struct Selection<'f> {
     adopted: u64,
 }
 
+/// Positions in a row and the numbers that they own.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) positions: Range<u64>,
+    pub(crate) numbers: Range<u64>,
+}
+
 impl Flow {
     /// The positions to claim next for about `numbers` packets: in ascending order, what a loss left over
     /// before anything of the new epoch.
-    pub(crate) fn select(&self, numbers: u64) -> Option<Selection<'_>> {
+    pub(crate) fn select(&self, numbers: u64) -> Option<Selection> {
         self.select_flight(numbers).or_else(|| self.select_prefix(numbers))
     }
 
     /// Positions of the flight that a loss ended, train by train, each adopting what was lost before it.
-    fn select_flight(&self, numbers: u64) -> Option<Selection<'_>> {
+    fn select_flight(&self, numbers: u64) -> Option<Selection> {
         let parent = self.parent?;
         let first = parent.lost + 1;
         let unclaimed = self.claimed.first_gap(first, self.epoch.base)?.start;
         let from = self.held.partition_point(|held| held.fields.end() <= unclaimed);
         let flight = self.held.range(from..).take_while(|held| held.fields.epoch.base == parent.epoch.base);
-        flight.into_iter().find_map(|train| {
+        flight.zip(from..).find_map(|(train, held)| {
             let trained = train.fields.first.max(first)..train.fields.end().min(self.epoch.base);
             let own = self.claimed.first_gap(trained.start, trained.end)?;
-            let own = cut(&self.epoch, own, numbers);
+            let own = self.cut(own, numbers);
             let lowest = first.max(train.fields.earned + 1);
-            let (mut runs, adopted) = self.adopt(lowest..own.start, own.end - own.start);
-            let own_count = own.end - own.start;
+            let own_count = own.positions.end - own.positions.start;
+            let (mut runs, adopted) = self.adopt(lowest..own.positions.start, own_count);
             runs.push(own);
-            let numbers = self.count(&runs);
+            let numbers = count(&runs);
             let kind = ClaimKind::Recover { lost: parent.lost, rtt: parent.rtt, proof: parent.proof };
-            (numbers > 0).then_some(Selection { train, kind, runs, numbers, own: own_count, adopted })
+            (numbers > 0).then_some(Selection { held, kind, runs, numbers, own: own_count, adopted })
         })
     }
 
     /// Positions of the proven prefix. The first ones of an epoch adopt what is left of the flight before it.
-    fn select_prefix(&self, numbers: u64) -> Option<Selection<'_>> {
+    fn select_prefix(&self, numbers: u64) -> Option<Selection> {
         let own = self.claimed.first_gap(self.epoch.base, self.prefix)?;
-        let mut own = cut(&self.epoch, own, numbers);
+        let mut own = self.cut(own, numbers);
         let shared_end = self.epoch.base + u64::from(self.epoch.growth.window0);
         let mut runs = ArrayVec::new();
-        if self.epoch.flight > 0 && own.start < shared_end && self.has_unclaimed_flight() {
-            own.end = own.end.min(shared_end);
-            (runs, _) = self.adopt(self.epoch.first_position()..self.epoch.base, own.end - own.start);
+        let start = own.positions.start;
+        if self.epoch.flight > 0 && start < shared_end && self.has_unclaimed_flight() {
+            self.shorten(&mut own, shared_end);
+            let flight = self.epoch.first_position()..self.epoch.base;
+            (runs, _) = self.adopt(flight, own.positions.end - start);
         }
-        let train = self.present(runs.first().unwrap_or(&own).start, own.start).or_else(|| {
+        let lowest = runs.first().map_or(start, |run: &Owner| run.positions.start);
+        let held = self.present(lowest, start).or_else(|| {
             runs.clear();
-            self.present(own.start, own.start)
+            self.present(start, start)
         })?;
-        let limit = train.fields.end() + MAX_TRAIN;
-        if own.end > limit {
-            own.end = limit;
+        let limit = self.held[held].fields.end() + MAX_TRAIN;
+        if own.positions.end > limit {
+            self.shorten(&mut own, limit);
             runs.clear();
         }
         runs.push(own);
-        let numbers = self.count(&runs);
+        let numbers = count(&runs);
         let kind = ClaimKind::Continue { proven: self.prefix, proof: self.proof };
-        Some(Selection { train, kind, runs, numbers, own: 0, adopted: 0 })
+        Some(Selection { held, kind, runs, numbers, own: 0, adopted: 0 })
     }
 
     /// Whether a loss left positions that are yet to be claimed or adopted.
@@ -90,25 +101,25 @@ impl Flow {
 
     /// Unclaimed positions of `range` that a claim of `own` positions may adopt, lowest first, and how many
     /// numbers they own.
-    fn adopt(&self, range: Range<u64>, own: u64) -> (ArrayVec<Range<u64>, MAX_RUNS>, u64) {
+    fn adopt(&self, range: Range<u64>, own: u64) -> (ArrayVec<Owner, MAX_RUNS>, u64) {
         const MAX_ADOPTED_RUNS: usize = 3;
         let (mut runs, mut numbers, mut positions) = (ArrayVec::new(), 0, 0);
         for gap in self.claimed.gaps(range.start..range.end.max(range.start)) {
             let mut end = gap.start;
-            let mut owned = 0;
+            let mut share = 0..0;
             while end < gap.end.min(gap.start + MAX_TRAIN) && positions + (end - gap.start) + own < MAX_GRANT
             {
                 let more = self.epoch.share(&(gap.start..end + 1));
                 if !adopts(own, numbers + (more.end - more.start)) {
                     break;
                 }
-                owned = more.end - more.start;
+                share = more;
                 end += 1;
             }
-            if owned > 0 {
-                numbers += owned;
+            if !share.is_empty() {
+                numbers += share.end - share.start;
                 positions += end - gap.start;
-                runs.push(gap.start..end);
+                runs.push(Owner { positions: gap.start..end, numbers: share });
             }
             if end < gap.end || runs.len() >= MAX_ADOPTED_RUNS {
                 break;
@@ -117,13 +128,32 @@ impl Flow {
         (runs, numbers)
     }
 
-    fn count(&self, runs: &[Range<u64>]) -> u64 {
-        runs.iter().map(|run| self.epoch.share(run)).map(|share| share.end - share.start).sum()
+    /// The shortest prefix of `positions` that owns at least `numbers` numbers, or all that fits into a train.
+    fn cut(&self, positions: Range<u64>, numbers: u64) -> Owner {
+        let most = positions.end.min(positions.start + MAX_TRAIN);
+        let start = self.share_start(positions.start);
+        let (mut end, mut share) = (positions.start, start..start);
+        for next in self.epoch.shares_from(start, positions.start..most) {
+            let is_enough = share.end - start >= numbers || next.end - start > MAX_TRAIN;
+            if end > positions.start && is_enough {
+                break;
+            }
+            (end, share.end) = (end + 1, next.end);
+        }
+        Owner { positions: positions.start..end, numbers: share }
+    }
+
+    /// Leaves only positions before `end`.
+    fn shorten(&self, owner: &mut Owner, end: u64) {
+        if end < owner.positions.end {
+            owner.positions.end = end;
+            owner.numbers.end = self.epoch.share_start(end).max(owner.numbers.start);
+        }
     }
 
     /// The newest continuation of the epoch that serves for positions from `lowest` on and for `highest`.
-    fn present(&self, lowest: u64, highest: u64) -> Option<&HeldTrain> {
-        self.held.iter().rev().find(|held| {
+    fn present(&self, lowest: u64, highest: u64) -> Option<usize> {
+        self.held.iter().rposition(|held| {
             held.fields.epoch.base == self.epoch.base
                 && held.fields.earned < lowest
                 && highest < held.fields.end() + MAX_TRAIN
@@ -134,16 +164,18 @@ impl Flow {
     /// search, oldest first in the result.
     pub(crate) fn repeats(
         &self,
-        selection: &Selection<'_>,
+        selection: &Selection,
         user_continuation: &Arc<[u8]>,
     ) -> ArrayVec<usize, MAX_RUNS> {
         let mut repeats = ArrayVec::<usize, MAX_RUNS>::new();
         let depth = self.depth();
-        let Some(lowest) = selection.runs.first().map(|run| run.start) else { return repeats };
-        let mut positions: u64 = selection.runs.iter().map(|run| run.end - run.start).sum();
+        let Some(lowest) = selection.runs.first().map(|run| run.positions.start) else { return repeats };
+        let mut positions: u64 =
+            selection.runs.iter().map(|run| run.positions.end - run.positions.start).sum();
         let mut numbers = selection.numbers;
         let mut adopted = selection.adopted;
-        let floor = selection.train.fields.epoch.base.max(selection.train.fields.earned + 1);
+        let presented: &Continuation = &self.held[selection.held].fields;
+        let floor = presented.epoch.base.max(presented.earned + 1);
         for (index, run) in self.runs.iter().enumerate().rev().take(MAX_REPEAT_SEARCH) {
             let room = repeats.len() + selection.runs.len() < MAX_RUNS && (repeats.len() as u32) < depth;
             if !room {
@@ -178,9 +210,9 @@ impl Flow {
     }
 
     /// The oldest runs without an answer, to be presented again on their own.
-    pub(crate) fn probe(&self) -> Option<(Selection<'_>, ArrayVec<usize, MAX_RUNS>)> {
+    pub(crate) fn probe(&self) -> Option<(Selection, ArrayVec<usize, MAX_RUNS>)> {
         let again = |(index, run)| Some((index, self.present_again(run)?));
-        let (start, (train, kind, limit)) =
+        let (start, (held, kind, limit)) =
             self.runs.iter().enumerate().filter(|(_, run)| run.is_unseen()).find_map(again)?;
         let first = &self.runs[start];
         let mut indices = ArrayVec::<usize, MAX_RUNS>::new();
@@ -198,15 +230,15 @@ impl Flow {
             }
             indices.push(index);
         }
-        let selection = Selection { train, kind, runs: ArrayVec::new(), numbers: 0, own: 0, adopted: 0 };
+        let selection = Selection { held, kind, runs: ArrayVec::new(), numbers: 0, own: 0, adopted: 0 };
         (!indices.is_empty()).then_some((selection, indices))
     }
 
     /// How to claim an earlier run by itself: continuation, kind, and the bound on positions.
-    fn present_again(&self, run: &Run) -> Option<(&HeldTrain, ClaimKind, u64)> {
+    fn present_again(&self, run: &Run) -> Option<(usize, ClaimKind, u64)> {
         let last = run.positions.end - 1;
         let newest = |base: u64| {
-            self.held.iter().rev().find(move |held| {
+            self.held.iter().rposition(move |held| {
                 let fields = &held.fields;
                 fields.epoch.base == base
                     && fields.earned < run.positions.start
@@ -226,7 +258,7 @@ impl Flow {
             return Some((newest(parent.epoch.base)?, kind, parent.lost));
         }
         let kind = ClaimKind::Recover { lost: parent.lost, rtt: parent.rtt, proof: parent.proof };
-        let train = self.held.iter().find(|held| {
+        let held = self.held.iter().position(|held| {
             let fields = &held.fields;
             let own_start = fields.first.max(run.positions.start);
             let before = self.epoch.share(&(run.positions.start..own_start));
@@ -235,20 +267,11 @@ impl Flow {
                 && (fields.first..fields.end()).contains(&last)
                 && adopts(run.positions.end - own_start, before.end - before.start)
         })?;
-        Some((train, kind, run.positions.end))
+        Some((held, kind, run.positions.end))
     }
 }
 
-/// The shortest prefix of `positions` that owns at least `numbers` numbers, or all that fits into a train.
-fn cut(epoch: &Epoch, positions: Range<u64>, numbers: u64) -> Range<u64> {
-    let most = positions.end.min(positions.start + MAX_TRAIN);
-    let (mut end, mut owned) = (positions.start, 0);
-    for share in epoch.shares(positions.start..most) {
-        let with_share = owned + (share.end - share.start);
-        if end > positions.start && (owned >= numbers || with_share > MAX_TRAIN) {
-            break;
-        }
-        (end, owned) = (end + 1, with_share);
-    }
-    positions.start..end
+/// How many numbers `runs` own.
+fn count(runs: &[Owner]) -> u64 {
+    runs.iter().map(|run| run.numbers.end - run.numbers.start).sum()
 }

@@ -86,6 +86,8 @@ pub(crate) struct Flow {
     marked: bool,
     /// Requests with input whose run is settled, to be [taken](Self::take_settled).
     settled: Vec<u64>,
+    /// Where the shares of the last run's positions begin and end, in which epoch: the next claim begins there.
+    evaluated: (Epoch, [(u64, u64); 2]),
     /// Runs of which some is granted, and more may be.
     undecided: usize,
 }
@@ -112,6 +114,7 @@ impl Flow {
             double_grants: 0,
             marked: false,
             settled: Vec::new(),
+            evaluated: (first.epoch, [(0, 0); 2]),
             undecided: 0,
         }
     }
@@ -192,6 +195,10 @@ impl Flow {
         self.forgo(run.positions.start);
         self.claimed.insert(run.positions.clone());
         self.asked = self.asked.max(run.numbers.end);
+        if run.positions.start >= self.epoch.base && !run.is_opening() {
+            let ends = [(run.positions.start, run.numbers.start), (run.positions.end, run.numbers.end)];
+            self.evaluated = (self.epoch, ends);
+        }
         if run.numbers.start < self.highest {
             // Numbers that others overtook before anybody asked for them: they are late only a round trip on.
             let overtaken = run.numbers.start..run.numbers.end.min(self.highest);
@@ -378,9 +385,19 @@ impl Flow {
             && u64::from(self.epoch.growth.window0) + claimed < u64::from(self.epoch.growth.ssthresh)
     }
 
+    /// The number from which a position of the epoch owns numbers.
+    pub(crate) fn share_start(&self, position: u64) -> u64 {
+        let (epoch, ends) = &self.evaluated;
+        match ends.iter().find(|(known, _)| *known == position && *epoch == self.epoch) {
+            Some(&(_, start)) => start,
+            None => self.epoch.share_start(position),
+        }
+    }
+
     /// The congestion window as far as positions are claimed, in packets.
     pub(crate) fn window(&self) -> u32 {
-        self.epoch.window(self.claimed.end().unwrap_or(0).saturating_sub(self.epoch.base))
+        let next = self.claimed.end().unwrap_or(0).max(self.epoch.base);
+        u32::try_from(self.share_start(next).saturating_sub(next)).unwrap_or(u32::MAX)
     }
 
     /// Packets that are on their way as far as is known.

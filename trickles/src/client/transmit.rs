@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
+use super::claims::Owner;
 use super::receive::release;
 use super::run::{Run, Sent, mask};
 use super::step::{Step, TIMER_GRANULARITY};
@@ -12,8 +13,8 @@ use super::upload::{Chunk, InputRequest, Upload};
 use super::{Client, Opening, OpeningKind, OpeningSent};
 use crate::epoch::{INITIAL_WINDOW, RESTART_WINDOW};
 use crate::wire::{
-    self, BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, HELLO_OVERHEAD, Hello, Input, MAX_WANTS,
-    MIN_CLAIM, Request, Runs, room,
+    self, BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, HELLO_OVERHEAD, Hello, Input, MAX_RUNS,
+    MAX_WANTS, MIN_CLAIM, Request, Runs, room,
 };
 
 /// How many Hellos of more than the base packet size are sent without an answer.
@@ -185,9 +186,9 @@ impl Client {
         let Some((selection, indices)) = self.flow.as_ref().and_then(super::Flow::probe) else {
             return false;
         };
-        let (sealed, kind) = (selection.train.sealed.clone(), selection.kind);
-        let fields = selection.train.fields;
         let Some(flow) = &mut self.flow else { return false };
+        let (train, kind) = (&flow.held[selection.held], selection.kind);
+        let (sealed, fields) = (train.sealed.clone(), train.fields);
         let echo = self.echo.fresh();
         let mut runs = Runs::default();
         let mut original = None;
@@ -212,31 +213,29 @@ impl Client {
     fn send_claim(&mut self, numbers: u64, input: Option<Chunk>, out: &mut Vec<u8>) -> bool {
         let Some(flow) = &self.flow else { return false };
         let Some(selection) = flow.select(numbers) else { return false };
-        let (sealed, kind, fields) = (selection.train.sealed.clone(), selection.kind, selection.train.fields);
-        let selected = selection.runs.clone();
+        let (train, kind) = (&flow.held[selection.held], selection.kind);
+        let (sealed, fields) = (train.sealed.clone(), train.fields);
         let exit = flow.exit_of(&fields);
         let was_idle = flow.runs.is_empty();
-        let epoch = flow.epoch;
         let ends = input.is_some_and(|chunk| !chunk.more);
         let Some(mut wants) = Wants::new(self, input.is_some(), ends) else { return false };
         let user_continuation = wants.user_continuation.clone();
-        let mut fresh = Vec::with_capacity(selected.len());
+        let mut fresh = ArrayVec::<Run, MAX_RUNS>::new();
         let echo = wants.client.echo.fresh();
         let sent = Sent { echo, at: wants.client.now };
         // The last run is the claim's evidence: it is there even if there is nothing to ask for under it.
         let mut evidence = None;
-        for (index, positions) in selected.iter().enumerate() {
-            let owned = epoch.share(positions);
-            let count = owned.end - owned.start;
+        for (index, Owner { positions, numbers }) in selection.runs.iter().enumerate() {
+            let count = numbers.end - numbers.start;
             let ranges = wants.fill(count, false);
             let with_input = input.is_some() && index == 0;
             if ranges.is_empty() && count > 0 && !with_input {
-                evidence = selected.last().cloned();
+                evidence = selection.runs.last().map(|run| run.positions.clone());
                 break;
             }
             fresh.push(Run {
                 positions: positions.clone(),
-                numbers: owned,
+                numbers: numbers.clone(),
                 pending: mask(count),
                 wants: ranges.iter().cloned().collect(),
                 user_continuation: user_continuation.clone(),
@@ -259,9 +258,9 @@ impl Client {
         let mut runs = Runs::default();
         let Some(flow) = &mut self.flow else { return false };
         let fresh_wants: usize = fresh.iter().map(|run| run.wants.len()).sum();
-        let repeats = match flow.select(numbers) {
-            Some(selection) if input.is_none() => flow.repeats(&selection, &user_continuation),
-            _ => ArrayVec::new(),
+        let repeats = match input {
+            None => flow.repeats(&selection, &user_continuation),
+            Some(_) => ArrayVec::new(),
         };
         for index in repeats {
             let run = &mut flow.runs[index];

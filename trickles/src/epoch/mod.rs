@@ -128,8 +128,17 @@ impl Epoch {
     /// The window mostly stays the same over a run, and then each position owns one number: evaluating it at
     /// both ends of the run tells, and where it grows, halving finds the place.
     pub fn shares(&self, positions: Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
+        self.shares_from(self.share_start(positions.start), positions)
+    }
+
+    /// The same, if the first number is known to be `start`.
+    pub(crate) fn shares_from(
+        &self,
+        mut start: u64,
+        positions: Range<u64>,
+    ) -> impl Iterator<Item = Range<u64>> + use<> {
         let epoch = *self;
-        let (mut position, mut start) = (positions.start, epoch.share_start(positions.start));
+        let mut position = positions.start;
         // Positions ahead where the start of the share is known, the nearest last.
         let mut ahead = ArrayVec::<(u64, u64), 65>::new();
         if !positions.is_empty() {
