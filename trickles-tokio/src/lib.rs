@@ -8,6 +8,7 @@
 
 mod runtime;
 mod server;
+mod socket;
 mod stream;
 
 pub use server::Server;
