@@ -1,0 +1,152 @@
+//! UDP and nothing else: what is left of a transfer when everything is taken away that makes it one.
+
+use std::io::{ErrorKind, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+
+use super::{ANY, BUFFER, PACKET_SIZE};
+use crate::service::{ANSWER, COMMAND, Command};
+
+/// Packets that one system call takes.
+const TOGETHER: usize = 65_507 / PACKET_SIZE as usize;
+/// Silence that ends a transfer.
+const SILENCE: Duration = Duration::from_millis(100);
+
+/// Bytes of transfers that this process has sent or received.
+pub static MOVED: AtomicU64 = AtomicU64::new(0);
+
+struct Socket {
+    io: UdpSocket,
+    state: UdpSocketState,
+    memory: Vec<u8>,
+}
+
+impl Socket {
+    fn new() -> Result<Self> {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
+        socket.set_recv_buffer_size(BUFFER)?;
+        socket.set_send_buffer_size(BUFFER)?;
+        socket.bind(&ANY.into())?;
+        let io = UdpSocket::from(socket);
+        let state = UdpSocketState::new((&io).into())?;
+        // Waiting is the system's business here.
+        io.set_nonblocking(false)?;
+        io.set_read_timeout(Some(SILENCE))?;
+        Ok(Self { io, state, memory: vec![0; BATCH_SIZE << 16] })
+    }
+
+    /// Sends packets for about `length` bytes; how many bytes that were.
+    fn send(&self, to: SocketAddr, length: u64) -> Result<u64> {
+        let contents = vec![7; TOGETHER * usize::from(PACKET_SIZE)];
+        let calls = length.div_ceil(contents.len() as u64);
+        let segment_size = Some(PACKET_SIZE.into());
+        for _ in 0..calls {
+            let transmit =
+                Transmit { destination: to, ecn: None, contents: &contents, segment_size, src_ip: None };
+            self.state.try_send((&self.io).into(), &transmit)?;
+            MOVED.fetch_add(contents.len() as u64, Relaxed);
+        }
+        Ok(calls * contents.len() as u64)
+    }
+
+    /// Receives until nothing comes; how many bytes, and the time from the first to the last.
+    fn receive(&mut self) -> Result<(u64, Duration)> {
+        let (mut bytes, mut first, mut last) = (0, None, Instant::now());
+        let mut meta = vec![RecvMeta::default(); BATCH_SIZE];
+        loop {
+            let mut rest = self.memory.chunks_exact_mut(1 << 16);
+            let mut slices: [_; BATCH_SIZE] =
+                std::array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
+            match self.state.recv((&self.io).into(), &mut slices, &mut meta) {
+                Ok(filled) => {
+                    last = Instant::now();
+                    first.get_or_insert(last);
+                    let received: usize = meta[..filled].iter().map(|meta| meta.len).sum();
+                    bytes += received as u64;
+                    MOVED.fetch_add(received as u64, Relaxed);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock && first.is_none() => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok((bytes, first.map_or(Duration::ZERO, |first| last - first)));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Sends what it is asked for, receives what it is told of, and answers requests.
+pub(super) fn serve(announce: impl FnOnce(SocketAddr)) -> Result<()> {
+    let mut socket = Socket::new()?;
+    announce(socket.io.local_addr()?);
+    let mut command = [0; COMMAND];
+    let answer = [7; ANSWER as usize];
+    loop {
+        let (length, from) = match socket.io.recv_from(&mut command) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+            received => received?,
+        };
+        match Command::decode(&command[..length])? {
+            Command::Send(ANSWER) => {
+                socket.io.send_to(&answer, from)?;
+            }
+            Command::Send(length) => {
+                socket.send(from, length)?;
+            }
+            Command::Take(_) => {
+                socket.receive()?;
+            }
+        }
+    }
+}
+
+/// One client's socket.
+pub struct Client {
+    socket: Socket,
+    server: SocketAddr,
+}
+
+impl Client {
+    /// A client of `server`.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn new(server: SocketAddr) -> Result<Self> {
+        Ok(Self { socket: Socket::new()?, server })
+    }
+
+    /// Has `length` bytes sent: how many came, and in which time.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn download(&mut self, length: u64) -> Result<(u64, Duration)> {
+        self.socket.io.send_to(&Command::Send(length).encode(), self.server)?;
+        self.socket.receive()
+    }
+
+    /// Sends `length` bytes: how many, and in which time.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn upload(&mut self, length: u64) -> Result<(u64, Duration)> {
+        self.socket.io.send_to(&Command::Take(length).encode(), self.server)?;
+        let begin = Instant::now();
+        let sent = self.socket.send(self.server, length)?;
+        Ok((sent, begin.elapsed()))
+    }
+
+    /// One request and its answer.
+    ///
+    /// # Errors
+    /// Those of the system, and when the answer is lost.
+    pub fn request(&mut self) -> Result<()> {
+        self.socket.io.send_to(&Command::Send(ANSWER).encode(), self.server)?;
+        let length = self.socket.io.recv(&mut self.socket.memory)?;
+        ensure!(length == ANSWER as usize, "an answer of {length} bytes");
+        Ok(())
+    }
+}
