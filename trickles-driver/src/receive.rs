@@ -3,6 +3,7 @@
 use std::array;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta};
@@ -15,6 +16,20 @@ const BUFFER_SIZE: usize = 1 << 16;
 const MAX_USELESS: u32 = 4;
 /// The same after a batch of which most was useless.
 const MAX_USELESS_IN_A_FLOOD: u32 = 1;
+
+/// Fewest buffers that the system is offered: one more than is filled where one datagram comes at a time, so that an
+/// empty one shows that there are no more.
+const MIN_OFFERED: usize = 2;
+
+/// Memory of batches that are gone is kept for that many others: to have it made and cleared would be most of what a
+/// short stream costs its client.
+const MAX_POOLED: usize = 64;
+
+fn pool() -> MutexGuard<'static, Vec<Vec<u8>>> {
+    static POOL: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+    // Whatever panicked has at most lost some memory.
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Datagrams received together.
 #[derive(Debug)]
@@ -30,14 +45,17 @@ pub(crate) struct ReceiveBatch {
     looked_at: (u32, u32),
     /// How many useless ones in a row are looked at.
     patience: u32,
+    /// How many buffers the system is offered: to offer more costs time, even if they stay empty.
+    offered: usize,
     overlooked: u64,
 }
 
 impl ReceiveBatch {
-    /// `buffers`: how many are filled at once, at most. The memory counts only where datagrams were put.
+    /// `buffers`: how many are filled at once, at most. There is memory for as many as are offered.
     pub(crate) fn new(buffers: usize) -> Self {
         let buffers = buffers.clamp(1, BATCH_SIZE);
-        let (bytes, meta) = (vec![0; buffers * BUFFER_SIZE], vec![RecvMeta::default(); buffers]);
+        let bytes = pool().pop().unwrap_or_else(|| vec![0; MIN_OFFERED * BUFFER_SIZE]);
+        let meta = vec![RecvMeta::default(); buffers];
         Self {
             bytes,
             meta,
@@ -46,6 +64,7 @@ impl ReceiveBatch {
             useless: 0,
             looked_at: (0, 0),
             patience: MAX_USELESS,
+            offered: MIN_OFFERED.min(buffers),
             overlooked: 0,
         }
     }
@@ -64,11 +83,19 @@ impl ReceiveBatch {
         if of_use + useless > 0 {
             self.patience = if useless > of_use { MAX_USELESS_IN_A_FLOOD } else { MAX_USELESS };
         }
-        let buffers = self.meta.len();
+        let offered = self.offered;
+        if self.bytes.len() < offered * BUFFER_SIZE {
+            self.bytes.resize(offered * BUFFER_SIZE, 0);
+        }
         let mut rest = self.bytes.chunks_exact_mut(BUFFER_SIZE);
         let mut slices: [_; BATCH_SIZE] =
             array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
-        self.filled = ready!(socket.poll_recv(cx, &mut slices[..buffers], &mut self.meta))?;
+        self.filled = ready!(socket.poll_recv(cx, &mut slices[..offered], &mut self.meta[..offered]))?;
+        self.offered = match self.filled {
+            filled if filled == offered => (2 * offered).min(self.meta.len()),
+            filled if filled < offered / 4 => (offered / 2).max(MIN_OFFERED.min(self.meta.len())),
+            _ => offered,
+        };
         Poll::Ready(Ok(()))
     }
 
@@ -130,6 +157,15 @@ impl ReceiveBatch {
             // The stride of an empty datagram is 0.
             buffer[..meta.len].chunks(meta.stride.max(1)).map(move |datagram| (datagram, meta))
         })
+    }
+}
+
+impl Drop for ReceiveBatch {
+    fn drop(&mut self) {
+        let mut pool = pool();
+        if pool.len() < MAX_POOLED && self.bytes.len() == MIN_OFFERED * BUFFER_SIZE {
+            pool.push(std::mem::take(&mut self.bytes));
+        }
     }
 }
 

@@ -43,13 +43,16 @@ pub(crate) struct Sender {
     /// Most packets of one system call. Not asked of the socket each time, because packets larger than the
     /// path takes look to it like a system that does not segment, and a client chooses how large they are.
     segments: AtomicUsize,
+    /// Whether it has any address of the machine, so that the one that answers leave from is to be said.
+    any_address: bool,
     dropped: AtomicU64,
 }
 
 impl Sender {
     pub(crate) fn new(socket: Arc<dyn AsyncUdpSocket>) -> Self {
         let segments = socket.max_gso_segments().into();
-        Self { socket, segments, dropped: 0.into() }
+        let any_address = socket.local_addr().map_or(true, |address| address.ip().is_unspecified());
+        Self { socket, segments, any_address, dropped: 0.into() }
     }
 
     /// How many packets the system did not take.
@@ -123,7 +126,7 @@ impl Sender {
     }
 
     fn transmit(&self, contents: &[u8], segment_size: Option<usize>, route: Route) -> io::Result<()> {
-        let Route { to: destination, from: src_ip } = route;
+        let (destination, src_ip) = (route.to, route.from.filter(|_| self.any_address));
         self.socket.try_send(&Transmit { destination, ecn: None, contents, segment_size, src_ip })
     }
 

@@ -9,6 +9,27 @@ fn poll(batch: &mut ReceiveBatch, socket: &FakeSocket) -> Poll<Vec<Vec<u8>>> {
         .map(|()| batch.datagrams().map(|(datagram, _)| datagram.to_vec()).collect())
 }
 
+/// One whose buffers are all offered from the beginning.
+fn wide(buffers: usize) -> ReceiveBatch {
+    let mut batch = ReceiveBatch::new(buffers);
+    batch.offered = buffers;
+    batch
+}
+
+#[test]
+fn more_buffers_are_offered_while_all_of_them_are_filled_and_fewer_while_few_are() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    let mut batch = ReceiveBatch::new(8);
+    let mut received = |count: u8| {
+        socket.arrived.lock().unwrap().clear();
+        socket.arrived.lock().unwrap().extend((0..count).map(|datagram| (vec![datagram], 1)));
+        let Poll::Ready(datagrams) = poll(&mut batch, &socket) else { panic!("there are {count}") };
+        datagrams.len()
+    };
+    assert_eq!([20, 20, 20, 20].map(&mut received), [2, 4, 8, 8]);
+    assert_eq!([1, 1, 1, 20].map(&mut received), [1, 1, 1, 4]);
+}
+
 #[test]
 fn coalesced_datagrams_come_apart_in_order() {
     let socket = FakeSocket::new(1, |_, _| Ok(()));
@@ -39,7 +60,7 @@ fn what_has_been_handled_does_not_come_again() {
 fn datagrams_are_passed_one_by_one_in_order() {
     let socket = FakeSocket::new(1, |_, _| Ok(()));
     socket.arrived.lock().unwrap().extend([(vec![1, 2, 3], 2), (vec![], 0), (vec![4], 1)]);
-    let mut batch = ReceiveBatch::new(4);
+    let mut batch = wide(4);
     assert!(batch.front().is_none());
     assert!(poll(&mut batch, &socket).is_ready());
     let mut passed = Vec::new();
@@ -66,7 +87,7 @@ fn looked_at(batch: &mut ReceiveBatch, socket: &FakeSocket, count: u8, useful: u
 #[test]
 fn after_a_few_useless_datagrams_the_others_from_there_are_passed() {
     let socket = FakeSocket::new(1, |_, _| Ok(()));
-    let mut batch = ReceiveBatch::new(8);
+    let mut batch = wide(8);
     assert_eq!(looked_at(&mut batch, &socket, 8, 3), [0, 1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(looked_at(&mut batch, &socket, 8, 4), [0, 1, 2, 3]);
     assert_eq!(batch.overlooked(), 4);
@@ -80,7 +101,7 @@ fn after_a_few_useless_datagrams_the_others_from_there_are_passed() {
 fn coalesced_datagrams_are_passed_with_the_others() {
     let socket = FakeSocket::new(1, |_, _| Ok(()));
     socket.arrived.lock().unwrap().extend([(vec![1; 7], 2), (vec![2; 3], 1)]);
-    let mut batch = ReceiveBatch::new(8);
+    let mut batch = wide(8);
     assert!(poll(&mut batch, &socket).is_ready());
     let mut count = 0;
     while batch.front().is_some() {
@@ -93,7 +114,7 @@ fn coalesced_datagrams_are_passed_with_the_others() {
 #[test]
 fn what_one_sender_sends_keeps_nobody_elses_from_being_looked_at() {
     let socket = FakeSocket::new(1, |_, _| Ok(()));
-    let mut batch = ReceiveBatch::new(16);
+    let mut batch = wide(16);
     let senders = [1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1, 3, 3];
     socket.arrived.lock().unwrap().extend(senders.map(|sender| (vec![sender], 1)));
     assert!(poll(&mut batch, &socket).is_ready());

@@ -68,6 +68,10 @@ impl AsyncUdpSocket for Socket {
             // Some systems refuse a destination on a connected socket; others look up the route each time.
             return socket.send(transmit.contents).map(drop);
         }
+        if transmit.segment_size.is_none() && transmit.src_ip.is_none() && transmit.ecn.is_none() {
+            // A packet about which there is nothing to say costs less without control messages.
+            return socket.send_to(transmit.contents, transmit.destination).map(drop);
+        }
         self.state.try_send(socket.into(), transmit)
     }
 

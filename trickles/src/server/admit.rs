@@ -384,7 +384,13 @@ impl Server {
         now: Timestamp,
     ) -> Result<UserContinuation<'a>, Refusal> {
         let refused = Refusal(Discard::UserContinuation, Some(Notice::Expired));
-        match UserContinuation::open(&self.seal, claim.user_continuation) {
+        let sealed = claim.user_continuation;
+        let user = if self.inputs.holds(continuation.stream, sealed) {
+            UserContinuation::peek(sealed)
+        } else {
+            UserContinuation::open(&self.seal, sealed)
+        };
+        match user {
             Some(user) if user.stream == continuation.stream && now < user.expires => Ok(user),
             _ => Err(refused),
         }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use ctutils::CtEq;
+
 use super::minisocket::Taken;
 use super::{Demand, Server};
 use crate::time::Timestamp;
@@ -52,6 +54,13 @@ impl InputCache {
         let Slot { sealed, rest } = &self.slots[self.slot(stream)?];
         let user = UserContinuation::peek(sealed)?;
         (user.stream == stream && now < user.expires).then_some(Remembered { sealed, user, rest })
+    }
+
+    /// Whether `sealed` is what is remembered of `stream`, and hence authentic. Compared in constant time, since
+    /// what is compared ends with an authentication tag.
+    pub(super) fn holds(&self, stream: u64, sealed: &[u8]) -> bool {
+        let held = self.slot(stream).map(|slot| &self.slots[slot].sealed[..]);
+        held.is_some_and(|held| held.len() == sealed.len() && held.ct_eq(sealed).to_bool())
     }
 
     /// Remembers a user continuation in the place of any other that has its slot. `rest`: the input shown that

@@ -25,6 +25,7 @@ pub use minisocket::{
 };
 pub use outbox::{Batch, Outbox};
 pub use repetition::RequestId;
+use respond::Scratch;
 
 use crate::key_ring::{KeyRing, Seal};
 use crate::replay::ReplayFilter;
@@ -116,6 +117,7 @@ pub struct Server {
     refusals: Allowance,
     hellos: Allowance,
     inputs: InputCache,
+    scratch: Scratch,
     stats: Stats,
 }
 
@@ -139,6 +141,7 @@ impl Server {
             refusals: Allowance::default(),
             hellos: Allowance::default(),
             inputs,
+            scratch: Scratch::default(),
             stats: Stats::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! From an application's reply to an answer.
 
-use super::answer::{Answer, Budget};
+use super::answer::{Answer, Budget, Packet};
 use super::minisocket::Plan;
 use super::{AnswerError, Demand, Minisocket, Next, Outbox, Output, Reply, Server};
 use crate::stats::Discard;
@@ -10,6 +10,14 @@ use crate::wire::{Frame, Notice};
 
 /// Answers that took less are not worth telling: they are within the noise of a round trip.
 const MIN_HOLD_MICROS: u32 = 1000;
+
+/// Memory that answers are put together in.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    front: Vec<u8>,
+    sealed: Vec<u8>,
+    packets: Vec<Packet>,
+}
 
 impl Server {
     /// Answers an event with what the application replies, which has to be what the event
@@ -28,7 +36,9 @@ impl Server {
     ) -> Result<(), AnswerError> {
         let now = now.max(minisocket.now);
         check_reply(&minisocket, &reply)?;
-        let mut front = Vec::new();
+        let Scratch { mut front, mut sealed, packets } = std::mem::take(&mut self.scratch);
+        front.clear();
+        sealed.clear();
         let hold = u32::try_from(now.since(minisocket.now).as_micros()).unwrap_or(u32::MAX);
         if hold >= MIN_HOLD_MICROS {
             Frame::Hold(hold).emit(&mut front);
@@ -37,7 +47,6 @@ impl Server {
         if !matches!(reply, Reply::Next(_)) {
             front.extend_from_slice(&minisocket.front);
         }
-        let mut sealed = Vec::new();
         let mut next = None;
         let mut consumed = 0;
         match reply {
@@ -71,7 +80,7 @@ impl Server {
             stopped: false,
             cut: false,
             dry: false,
-            packets: Vec::new(),
+            packets,
         };
         let built = match minisocket.plan {
             Plan::Open { epoch, packets, slot } => {
@@ -80,15 +89,18 @@ impl Server {
             Plan::Grant { lost } => self.grant_runs(&minisocket, lost, now, &mut answer),
         };
         let (emitted, dry) = (answer.emitted, answer.dry);
+        let (front, packets) = (std::mem::take(&mut answer.front), std::mem::take(&mut answer.packets));
         drop(answer);
+        if emitted > 0
+            && built.is_ok()
+            && let Some(input) = minisocket.input.as_ref().filter(|_| !sealed.is_empty())
+        {
+            let rest = input.bytes.get(consumed..).unwrap_or_default();
+            self.inputs.put(minisocket.continuation.stream, &sealed, rest);
+        }
+        self.scratch = Scratch { front, sealed, packets };
         let notice = match built {
-            Ok(()) if emitted > 0 => {
-                if let Some(input) = minisocket.input.as_ref().filter(|_| !sealed.is_empty()) {
-                    let rest = input.bytes.get(consumed..).unwrap_or_default();
-                    self.inputs.put(minisocket.continuation.stream, &sealed, rest);
-                }
-                return Ok(());
-            }
+            Ok(()) if emitted > 0 => return Ok(()),
             Ok(()) if dry => {
                 Notice::Pending(u32::try_from(self.config.pending.as_millis()).unwrap_or(u32::MAX))
             }
