@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+#[cfg(any(target_os = "android", target_os = "linux"))]
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::SockRef;
 
 /// Holds what a 10 Gbit/s network delivers in 3 ms, during which the program may be kept from running.
@@ -38,6 +40,19 @@ pub(crate) fn connect(server: SocketAddr, local: Option<SocketAddr>) -> io::Resu
     socket.connect(server)?;
     enlarge_buffers(&socket);
     Ok(socket)
+}
+
+/// Whether the system may hand over received datagrams together, where it can. Runtimes ask for that when they
+/// register a socket.
+///
+/// Best effort: where it cannot be set there is mostly nothing to be set. On Windows it stays as it is.
+pub(crate) fn set_receive_offload(socket: &UdpSocket, enabled: bool) {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    if let Err(error) = setsockopt(socket, sockopt::UdpGroSegment, &enabled) {
+        tracing::debug!(%error, enabled, "receive offload stays as it is");
+    }
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    let _ = (socket, enabled);
 }
 
 /// Best effort: small buffers lose packets in bursts, and nothing else.

@@ -205,6 +205,11 @@ impl State {
         !self.batch.bytes.is_empty()
     }
 
+    /// Every datagram leaves by a call of its own.
+    pub(super) fn send_alone(&mut self) {
+        self.batch.alone = true;
+    }
+
     /// When the task is to end: not later than that, and at once if there is nothing more to be delivered.
     pub(super) fn ends_at(&mut self) -> Option<Timestamp> {
         let closed = self.closed?;
