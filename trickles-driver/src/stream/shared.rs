@@ -332,6 +332,17 @@ mod tests {
     }
 
     #[test]
+    fn without_offload_datagrams_leave_one_by_one() {
+        let socket = FakeSocket::new(64, |_, _| Ok(()));
+        let shared = shared(socket.clone());
+        let mut state = shared.lock();
+        state.send_alone();
+        assert!(state.batch.push(&[0; 1200], 1));
+        assert!(shared.transmit(&mut state, shared.clock.now()));
+        assert_eq!(socket.take_sent(), [(1200, None); 2]);
+    }
+
+    #[test]
     fn a_full_socket_keeps_what_it_did_not_take() {
         let socket = FakeSocket::new(64, |_, _| Ok(()));
         let shared = shared(socket.clone());
