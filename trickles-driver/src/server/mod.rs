@@ -1,6 +1,7 @@
 //! Servers: a loop that receives, answers and sends, and events for those who answer in their own time.
 
 mod event;
+mod handle;
 mod prepared;
 mod shared;
 mod slots;
@@ -27,6 +28,7 @@ use trickles::stats::Stats;
 
 pub(crate) use self::event::Parker;
 pub use self::event::{Event, Minisocket};
+pub use self::handle::ServerHandle;
 pub use self::prepared::{Piece, Prepared};
 pub use self::shared::EventStats;
 use self::shared::Shared;
@@ -116,7 +118,7 @@ pub struct EventServer {
     shared: Arc<Shared>,
     socket: Arc<dyn AsyncUdpSocket>,
     /// The same socket, to set options of.
-    handle: UdpSocket,
+    std_socket: UdpSocket,
     receive: ReceiveBatch,
     outbox: Outbox,
     timer: Pin<Box<dyn AsyncTimer>>,
@@ -143,7 +145,7 @@ impl EventServer {
         ring: KeyRing,
         filter: Arc<dyn ReplayFilter>,
     ) -> io::Result<Self> {
-        let handle = socket.try_clone()?;
+        let std_socket = socket.try_clone()?;
         let socket = runtime.wrap_udp_socket(socket)?;
         let pending = config.pending;
         let server = Server::new(config, ring, filter, seed()?);
@@ -151,7 +153,7 @@ impl EventServer {
         Ok(Self {
             shared: Arc::new(Shared::new(server, sender, pending, EVENT_SLOTS)),
             socket,
-            handle,
+            std_socket,
             receive: ReceiveBatch::new(BATCH_SIZE),
             outbox: Outbox::default(),
             timer: runtime.new_timer(Clock::after(LINGER)),
@@ -177,7 +179,12 @@ impl EventServer {
     /// on, and none is lost.
     pub fn set_offload(&mut self, enabled: bool) {
         self.shared.sender.set_offload(enabled);
-        set_receive_offload(&self.handle, enabled);
+        set_receive_offload(&self.std_socket, enabled);
+    }
+
+    /// A way to this server for other threads.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle::new(&self.shared)
     }
 
     /// The address it serves on.
