@@ -3,6 +3,7 @@
 mod clock;
 mod commands;
 mod connect;
+mod cores;
 mod destination;
 mod digest_field;
 mod exit;
