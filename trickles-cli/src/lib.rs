@@ -1,5 +1,6 @@
 //! The `trickles` program: its commands, and the file service behind `trickles serve`.
 
+mod bench;
 mod clock;
 mod commands;
 mod connect;
