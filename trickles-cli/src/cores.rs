@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use trickles::key_ring::KeyRing;
 use trickles::replay::{FilterConfig, ReplayFilter};
 use trickles::server::{Application, ServerConfig};
+use trickles::stats::Stats;
 use trickles_tokio::{Server, replay_filter};
 
 /// Reads how many cores are to be used: a number, or `all` that this process may use.
@@ -24,7 +25,7 @@ pub(crate) fn parse_cores(text: &str) -> Result<NonZeroUsize, String> {
 
 /// Serves until `stop` is ready: each of the sockets, which [`bind_many`](trickles_tokio::bind_many) makes, with an
 /// application of its own, the first in this task and each other in a thread of its own. They share the keys and the
-/// replay filter.
+/// replay filter. Returns what became of all datagrams received.
 ///
 /// # Errors
 /// The first of a socket, which ends all; the system's.
@@ -33,7 +34,7 @@ pub(crate) async fn serve<A: Application + Send + 'static>(
     ring: KeyRing,
     offload: bool,
     stop: impl Future<Output = ()>,
-) -> Result<()> {
+) -> Result<Stats> {
     let filter = replay_filter(FilterConfig::default())?;
     let (running, stopped) = watch::channel(());
     let mut replicas = replicas.into_iter();
@@ -60,11 +61,11 @@ pub(crate) async fn serve<A: Application + Send + 'static>(
     while let Some(result) = others.join_next().await {
         ended.push(result);
     }
-    result.context("cannot serve any longer")?;
+    let mut stats = vec![result.context("cannot serve any longer")?];
     for result in ended {
-        result.context("a thread has failed")?.context("cannot serve any longer")?;
+        stats.push(result.context("a thread has failed")?.context("cannot serve any longer")?);
     }
-    Ok(())
+    Ok(stats.into_iter().sum())
 }
 
 async fn run<A: Application>(
@@ -73,10 +74,11 @@ async fn run<A: Application>(
     filter: Arc<dyn ReplayFilter>,
     offload: bool,
     stop: impl Future<Output = ()>,
-) -> io::Result<()> {
+) -> io::Result<Stats> {
     let mut server = Server::from_socket(socket, ServerConfig::default(), ring, filter)?;
     server.set_offload(offload);
-    server.run_until(&mut application, stop).await
+    server.run_until(&mut application, stop).await?;
+    Ok(server.stats())
 }
 
 #[cfg(test)]
