@@ -4,10 +4,9 @@ use std::io::{Cursor, ErrorKind};
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Chain};
-use trickles::client::ClientConfig;
 use trickles_tokio::TricklesStream;
 
-use crate::connect::{MAX_EARLY_INPUT, connect};
+use crate::connect::{Builder, MAX_EARLY_INPUT, connect};
 use crate::digest_field::{self, Digest};
 use crate::url::Url;
 
@@ -61,8 +60,8 @@ pub(crate) enum Answer {
 }
 
 /// Asks for the file at `url`, or for the rest of it.
-pub(crate) async fn get(url: &Url, resume: Option<&Resume>, config: ClientConfig) -> Result<Answer> {
-    let mut stream = send(url, &request(url, resume), config).await?;
+pub(crate) async fn get(url: &Url, resume: Option<&Resume>, builder: Builder) -> Result<Answer> {
+    let mut stream = send(url, &request(url, resume), builder).await?;
     let (head, rest) = read_head(&mut stream).await?;
     match (head.status, resume) {
         (200, _) => Ok(Answer::Whole(head, Cursor::new(rest).chain(stream))),
@@ -91,11 +90,11 @@ pub(crate) struct Content<R> {
 pub(crate) async fn put(
     url: &Url,
     content: Content<impl AsyncRead + Unpin>,
-    config: ClientConfig,
+    builder: Builder,
     progress: impl Fn(u64),
 ) -> Result<bool> {
     let request = put_request(url, content.length, &content.digest);
-    let stream = send(url, &request, config).await?;
+    let stream = send(url, &request, builder).await?;
     let (mut reader, mut writer) = tokio::io::split(stream);
     let answer = read_head(&mut reader);
     tokio::pin!(answer);
@@ -159,10 +158,9 @@ fn request(url: &Url, resume: Option<&Resume>) -> String {
 }
 
 /// Opens a stream to the first of the host's addresses that answers.
-async fn send(url: &Url, request: &str, mut config: ClientConfig) -> Result<TricklesStream> {
+async fn send(url: &Url, request: &str, builder: Builder) -> Result<TricklesStream> {
     let (early, rest) = request.as_bytes().split_at(request.len().min(MAX_EARLY_INPUT));
-    config.early_input = early.to_vec();
-    let mut stream = connect(&url.host, url.port, config).await?;
+    let mut stream = connect(&url.host, url.port, &builder.early_data(early)).await?;
     match stream.write_all(rest).await {
         // The server has seen enough: its response says why.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}

@@ -1,8 +1,10 @@
 //! The `trickles` program: its commands, and the file service behind `trickles serve`.
 
+mod bench;
 mod clock;
 mod commands;
 mod connect;
+mod cores;
 mod destination;
 mod digest_field;
 mod exit;

@@ -27,9 +27,9 @@ pub use handler::{Answer, BROKEN, Handler, Request, Serve, serve};
 pub use quinn_udp as udp;
 pub use runtime::{AsyncTimer, AsyncUdpSocket, Runtime};
 pub use server::{
-    Event, EventServer, EventStats, Minisocket, Piece, Prepared, TricklesServer, replay_filter,
+    Event, EventServer, EventStats, Minisocket, Piece, Prepared, ServerHandle, TricklesServer, replay_filter,
 };
-pub use socket::bind;
+pub use socket::{bind, bind_many};
 pub use stream::{ByteStream, Connect, StreamBuilder, StreamOptions};
 
 /// Fresh random bytes, which neither the peer nor anybody else can foresee.

@@ -55,6 +55,12 @@ impl Sender {
         Self { socket, segments, any_address, dropped: 0.into() }
     }
 
+    /// Whether packets leave together where the system segments them.
+    pub(crate) fn set_offload(&self, enabled: bool) {
+        let segments = if enabled { self.socket.max_gso_segments() } else { 1 };
+        self.segments.store(segments, Relaxed);
+    }
+
     /// How many packets the system did not take.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)

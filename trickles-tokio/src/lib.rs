@@ -18,7 +18,7 @@ pub use trickles;
 #[doc(inline)]
 pub use trickles_driver::{
     Answer, BROKEN, Event, EventServer, EventStats, Handler, Minisocket, Piece, Prepared, Request, Serve,
-    StreamBuilder, TricklesServer, replay_filter, serve,
+    ServerHandle, StreamBuilder, TricklesServer, bind_many, replay_filter, serve,
 };
 
 /// The README's examples compile.

@@ -54,6 +54,36 @@ use crate::runtime::TokioRuntime;
 /// server.run(&mut Greeter).await
 /// # }
 /// ```
+///
+/// # Several cores
+/// One server per core, each with a socket and a thread of its own; the system distributes the clients. They share
+/// keys and filter, so that any of them goes on with any stream.
+///
+/// ```no_run
+/// use trickles::key_ring::KeyRing;
+/// use trickles::replay::FilterConfig;
+/// use trickles::server::{Application, ServerConfig};
+/// use trickles_tokio::{Server, bind_many, replay_filter};
+///
+/// fn serve<A: Application + Send>(ring: KeyRing, application: impl Fn() -> A) -> std::io::Result<()> {
+///     let cores = std::thread::available_parallelism()?.get();
+///     let filter = replay_filter(FilterConfig::default())?;
+///     std::thread::scope(|scope| {
+///         for socket in bind_many(["[::]:4433".parse().unwrap()], cores)? {
+///             let (ring, filter, mut application) = (ring.clone(), filter.clone(), application());
+///             scope.spawn(move || {
+///                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+///                 runtime.block_on(async {
+///                     let mut server = Server::from_socket(socket, ServerConfig::default(), ring, filter)?;
+///                     // Others reach it by its `handle()`, for its counters and with new keys.
+///                     server.run(&mut application).await
+///                 })
+///             });
+///         }
+///         Ok(())
+///     })
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Server {
     inner: EventServer,

@@ -1,5 +1,7 @@
 //! What became of received datagrams: network input never is an error, it is discarded and counted.
 
+use std::iter::Sum;
+
 /// Why a received datagram had no effect. Order of the checks: docs/protocol.md section 6.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -65,7 +67,44 @@ impl Stats {
         self.discards.iter().sum()
     }
 
+    fn add(mut self, other: &Self) -> Self {
+        let Self { received, sent, sent_bytes, events, discards } = other;
+        self.received += received;
+        self.sent += sent;
+        self.sent_bytes += sent_bytes;
+        self.events += events;
+        for (sum, count) in self.discards.iter_mut().zip(discards) {
+            *sum += count;
+        }
+        self
+    }
+
     pub(crate) fn discard(&mut self, reason: Discard) {
         self.discards[reason as usize] += 1;
+    }
+}
+
+/// The counters of several servers, such as those of one process, as if they were one.
+impl Sum for Stats {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| sum.add(&one))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_summed_one_by_one() {
+        let mut one = Stats { received: 1, sent: 2, sent_bytes: 3, events: 4, ..Stats::default() };
+        one.discard(Discard::Spent);
+        let mut other = Stats { received: 10, sent: 20, sent_bytes: 30, events: 40, ..Stats::default() };
+        other.discard(Discard::Spent);
+        other.discard(Discard::Forged);
+        let sum: Stats = [one, other].into_iter().sum();
+        assert_eq!((sum.received, sum.sent, sum.sent_bytes, sum.events), (11, 22, 33, 44));
+        assert_eq!((sum.discarded(Discard::Spent), sum.discarded(Discard::Forged)), (2, 1));
+        assert_eq!(sum.discarded_total(), 3);
     }
 }

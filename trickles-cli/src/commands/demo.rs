@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use trickles::client::ClientConfig;
+use trickles_tokio::TricklesStream;
 
 use crate::clock;
 use crate::exit::{Interrupted, UsageError};
@@ -112,11 +113,10 @@ impl Demo {
         let segment = self.size / (u64::from(self.kills) + 1);
         // What the client may hold for its reader is less than what lies between two kills. So each of them
         // comes before the end of the transfer, and after bytes from the server that it hits.
-        let defaults = ClientConfig::default();
-        let receive_buffer = defaults.receive_buffer.min((segment / 4) as usize);
-        let config = ClientConfig { receive_buffer, ..defaults };
+        let receive_buffer = ClientConfig::default().receive_buffer.min((segment / 4) as usize);
+        let builder = TricklesStream::builder().receive_buffer(receive_buffer);
         let started = clock::now();
-        let Answer::Whole(_, mut body) = http_client::get(url, None, config).await? else {
+        let Answer::Whole(_, mut body) = http_client::get(url, None, builder).await? else {
             bail!("the server does not send the whole file");
         };
         let (mut received, mut kills, mut stall) = (0, 0, Duration::ZERO);

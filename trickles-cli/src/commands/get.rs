@@ -2,15 +2,15 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Error, Result, bail};
 use clap::Args;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
-use trickles::client::{ClientConfig, Failure};
+use trickles::client::Failure;
 
 use crate::clock;
+use crate::connect::StreamArguments;
 use crate::destination::{Destination, Sink};
 use crate::exit::{self, UsageError, failure};
 use crate::file_service::{CHANGED, READ};
@@ -47,9 +47,8 @@ pub(crate) struct Get {
     #[arg(short, long)]
     quiet: bool,
 
-    /// How many seconds to wait for a server that does not answer.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86400))]
-    timeout: u64,
+    #[command(flatten)]
+    stream: StreamArguments,
 }
 
 /// A download that is under way.
@@ -123,11 +122,9 @@ impl Get {
 
     /// Asks for what is missing; what is there of the file is added to `digest`.
     async fn start(&self, destination: &mut Destination, digest: Option<&mut Sha256>) -> Result<Download> {
-        let timeout = Duration::from_secs(self.timeout);
-        let config = ClientConfig { connect_timeout: timeout, timeout, ..ClientConfig::default() };
         loop {
             let resume = destination.resume();
-            match http_client::get(&self.url, resume, config.clone()).await? {
+            match http_client::get(&self.url, resume, self.stream.builder()).await? {
                 Answer::Whole(head, body) => {
                     let sink = destination.whole(head.tag.as_deref()).await?;
                     return Ok(Download { length: head.length, body, offset: 0, sink });

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod bench;
 mod demo;
 mod get;
 mod keygen;
@@ -19,7 +20,8 @@ Examples:
   trickles get trickles://HOST/movie.mkv   fetch a file, or continue to
   trickles proxy --to trickles://HOST      let curl or a browser fetch from http://127.0.0.1:8080/
   trickles put notes.txt trickles://HOST/  store a file on a server that allows it
-  trickles keygen keys                     make a key ring for several servers";
+  trickles keygen keys                     make a key ring for several servers
+  trickles bench --help                    measure it beside TCP, between two hosts";
 
 /// Files over Trickles, a transport like TCP whose servers keep no state per connection.
 ///
@@ -45,6 +47,7 @@ enum Command {
     Put(put::Put),
     Demo(demo::Demo),
     Keygen(keygen::Keygen),
+    Bench(bench::Bench),
 }
 
 impl Arguments {
@@ -56,6 +59,7 @@ impl Arguments {
             Command::Put(put) => put.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Keygen(keygen) => keygen.run(),
+            Command::Bench(bench) => bench.run().await,
         }
     }
 }

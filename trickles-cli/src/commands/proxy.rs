@@ -2,13 +2,12 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{ArgGroup, Args};
 use tokio::net::TcpListener;
-use trickles::client::ClientConfig;
 
+use crate::connect::StreamArguments;
 use crate::exit::UsageError;
 use crate::interrupt::Interrupt;
 use crate::proxy::{Proxy as Service, Target};
@@ -53,9 +52,8 @@ pub(crate) struct Proxy {
     #[arg(long)]
     allow_remote: bool,
 
-    /// How many seconds to wait for a server that does not answer.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86400))]
-    timeout: u64,
+    #[command(flatten)]
+    stream: StreamArguments,
 
     /// End when standard input does, so as not to outlive the program that has started the proxy.
     #[arg(long)]
@@ -73,14 +71,13 @@ impl Proxy {
         let listener = TcpListener::bind(self.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", self.listen))?;
         self.announce(listener.local_addr()?).context("cannot write to standard output")?;
-        let timeout = Duration::from_secs(self.timeout);
-        let config = ClientConfig { connect_timeout: timeout, timeout, ..ClientConfig::default() };
+        let builder = self.stream.builder();
         let target = match self.to {
             Some(server) => Target::Server { host: server.host, port: server.port },
             None => Target::Socks5,
         };
         tokio::select! {
-            never = Service::new(target, config).run(listener) => match never {},
+            never = Service::new(target, builder).run(listener) => match never {},
             () = interrupt.received_or_end_of_input(self.until_eof) => Ok(()),
         }
     }

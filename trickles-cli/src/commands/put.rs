@@ -1,16 +1,16 @@
 //! `trickles put`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Error, Result, ensure};
 use clap::Args;
 use sha2::{Digest as _, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use trickles::client::{ClientConfig, Failure};
+use trickles::client::Failure;
 
 use crate::clock;
+use crate::connect::StreamArguments;
 use crate::digest_field::Digest;
 use crate::exit::{self, UsageError, failure};
 use crate::file_service::WRITE;
@@ -41,9 +41,8 @@ pub(crate) struct Put {
     #[arg(short, long)]
     quiet: bool,
 
-    /// How many seconds to wait for a server that does not answer.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86400))]
-    timeout: u64,
+    #[command(flatten)]
+    stream: StreamArguments,
 }
 
 impl Put {
@@ -64,12 +63,10 @@ impl Put {
         bar.finish_and_clear();
         let digest = digest.with_context(|| format!("cannot read {name}"))?;
 
-        let timeout = Duration::from_secs(self.timeout);
-        let config = ClientConfig { connect_timeout: timeout, timeout, ..ClientConfig::default() };
         let started = clock::now();
         let bar = progress::bar(Some(length), 0, self.quiet);
         let content = Content { reader: file, length, digest };
-        let stored = http_client::put(&url, content, config, |count| bar.inc(count)).await;
+        let stored = http_client::put(&url, content, self.stream.builder(), |count| bar.inc(count)).await;
         bar.finish_and_clear();
         let created = stored.map_err(explain).with_context(|| format!("cannot store {name} at {url}"))?;
         if !self.quiet {

@@ -2,14 +2,15 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use trickles::server::ServerConfig;
-use trickles_tokio::Server;
+use trickles_tokio::bind_many;
 
 use crate::clock;
+use crate::cores::{self, parse_cores};
 use crate::file_service::FileService;
 use crate::interrupt::Interrupt;
 use crate::key_file;
@@ -25,6 +26,7 @@ Examples:
   trickles serve .                               serve the current directory to everybody
   trickles serve ~/files --listen 127.0.0.1:0    to this machine only, on any free port
   trickles serve /srv --listen '[::]:4433'       over IPv6 and, where the system allows it, IPv4
+  trickles serve /srv --cores all                on every core
   trickles serve ~/inbox --writable --max-upload 1G
                                                  and let everybody store files there
   trickles serve /srv --key-file /etc/trickles/keys
@@ -65,6 +67,15 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
 
+    /// On how many cores to serve: a number, or `all` that this process may use. Each has a socket and a thread;
+    /// any of them goes on with any transfer. More than one needs Linux, Android or FreeBSD.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_cores)]
+    cores: NonZeroUsize,
+
+    /// Send and receive packets one by one, without the system's segmentation (GSO) and coalescing (GRO).
+    #[arg(long)]
+    no_offload: bool,
+
     /// End when standard input does, so as not to outlive the program that has started the server.
     #[arg(long)]
     until_eof: bool,
@@ -72,23 +83,29 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self) -> Result<()> {
+        let services = (0..self.cores.get()).map(|_| self.service()).collect::<Result<Vec<_>>>()?;
+        let keys = match &self.key_file {
+            Some(path) => key_file::load(path)?,
+            None => key_file::load_or_create()?,
+        };
+        let mut interrupt = Interrupt::new()?;
+        let sockets = bind_many([self.listen], self.cores.get())
+            .with_context(|| format!("cannot listen on {}", self.listen))?;
+        announce(sockets[0].local_addr()?).context("cannot write to standard output")?;
+        let stop = interrupt.received_or_end_of_input(self.until_eof);
+        let replicas = sockets.into_iter().zip(services).collect();
+        cores::serve(replicas, keys, !self.no_offload, stop).await.map(drop)
+    }
+
+    /// What one core serves. They find each other's uploads as replicas on several machines do.
+    fn service(&self) -> Result<FileService> {
         let dir = self.dir.display();
         let mut site = Site::open(&self.dir).with_context(|| format!("cannot serve {dir}"))?;
         if self.writable {
             let limit = self.max_upload.unwrap_or(MAX_FILE);
             site.allow_uploads(limit, clock::wall()).with_context(|| format!("cannot write to {dir}"))?;
         }
-        let keys = match &self.key_file {
-            Some(path) => key_file::load(path)?,
-            None => key_file::load_or_create()?,
-        };
-        let mut interrupt = Interrupt::new()?;
-        let mut server = Server::bind(self.listen, ServerConfig::default(), keys)
-            .await
-            .with_context(|| format!("cannot listen on {}", self.listen))?;
-        announce(server.local_addr()?).context("cannot write to standard output")?;
-        let stop = interrupt.received_or_end_of_input(self.until_eof);
-        server.run_until(&mut FileService(site), stop).await.context("cannot serve any longer")
+        Ok(FileService(site))
     }
 }
 

@@ -13,10 +13,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use trickles::client::ClientConfig;
 use trickles_tokio::TricklesStream;
 
-use crate::connect::{MAX_EARLY_INPUT, connect};
+use crate::connect::{Builder, MAX_EARLY_INPUT, connect};
 use crate::exit::failure;
 
 /// How long a client may take to say its first words, so that they travel in the first packet.
@@ -37,12 +36,12 @@ pub(crate) enum Target {
 #[derive(Debug)]
 pub(crate) struct Proxy {
     target: Target,
-    config: ClientConfig,
+    builder: Builder,
 }
 
 impl Proxy {
-    pub(crate) fn new(target: Target, config: ClientConfig) -> Self {
-        Self { target, config }
+    pub(crate) fn new(target: Target, builder: Builder) -> Self {
+        Self { target, builder }
     }
 
     /// Serves all who connect; dropping the future ends their connections.
@@ -92,11 +91,12 @@ impl Proxy {
         connection.set_nodelay(true)?;
         match &self.target {
             Target::Server { host, port } => {
-                let early_input = first_words(connection).await?;
-                let config = ClientConfig { early_input, ..self.config.clone() };
-                connect(host, *port, config).await.with_context(|| format!("cannot connect to {host}:{port}"))
+                let builder = self.builder.clone().early_data(first_words(connection).await?);
+                connect(host, *port, &builder)
+                    .await
+                    .with_context(|| format!("cannot connect to {host}:{port}"))
             }
-            Target::Socks5 => socks::open(connection, &self.config).await,
+            Target::Socks5 => socks::open(connection, &self.builder).await,
         }
     }
 }

@@ -8,16 +8,15 @@ use fast_socks5::server::Socks5ServerProtocol;
 use fast_socks5::{ReplyError, Socks5Command};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use trickles::client::ClientConfig;
 use trickles_tokio::TricklesStream;
 
-use crate::connect::{HostError, connect};
+use crate::connect::{Builder, HostError, connect};
 
 /// How long a client may take to say where it wants to go.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads where the client wants to go, opens a stream to there, and tells the client what came of it.
-pub(super) async fn open(client: &mut TcpStream, config: &ClientConfig) -> Result<TricklesStream> {
+pub(super) async fn open(client: &mut TcpStream, builder: &Builder) -> Result<TricklesStream> {
     let request = async { Socks5ServerProtocol::accept_no_auth(client).await?.read_command().await };
     let (protocol, command, target) =
         timeout(PATIENCE, request).await.context("no SOCKS5 request came")??;
@@ -26,7 +25,7 @@ pub(super) async fn open(client: &mut TcpStream, config: &ClientConfig) -> Resul
         bail!("{command:?} is not supported");
     }
     let (host, port) = target.into_string_and_port();
-    match connect(&host, port, config.clone()).await {
+    match connect(&host, port, builder).await {
         Ok(stream) => {
             protocol.reply_success(stream.local_addr()?).await?;
             Ok(stream)

@@ -37,6 +37,35 @@ fn a_file_goes_where_it_is_wanted() {
 }
 
 #[test]
+fn either_side_can_do_without_offload() {
+    let fixture = Fixture::new();
+    let bytes = fixture.file("data.bin", 1 << 20);
+    for (at_server, at_client) in [(&["--no-offload"][..], &[][..]), (&[], &["--no-offload"])] {
+        let server = fixture.serve_with_options("keys", "127.0.0.1:0", at_server);
+        assert_ok(&fixture.get(server.address, "/data.bin", at_client).output().unwrap());
+        assert!(fixture.read("data.bin") == bytes);
+    }
+}
+
+#[test]
+#[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux"))]
+fn a_server_on_several_cores_serves_all_and_ends_when_told_to() {
+    let fixture = Fixture::new();
+    let bytes = fixture.file("data.bin", 1 << 20);
+    let server = fixture.serve_with_options("keys", "127.0.0.1:0", &["--cores", "3"]);
+    for number in 0..6 {
+        let name = format!("{number}.bin");
+        assert_ok(&fixture.get(server.address, "/data.bin", &["-o", &name]).output().unwrap());
+        assert!(fixture.read(&name) == bytes);
+    }
+    let listen = server.address.to_string();
+    let again =
+        trickles().arg("serve").arg(fixture.files()).args(["--listen", &listen, "--cores", "2"]).output();
+    assert_failed(&again.unwrap(), 1, "cannot listen on");
+    assert!(server.stop("TERM").success());
+}
+
+#[test]
 fn an_empty_file_arrives() {
     let fixture = Fixture::new();
     fixture.file("empty", 0);

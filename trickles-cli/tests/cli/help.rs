@@ -10,7 +10,18 @@ fn help(arguments: &[&str]) -> String {
 
 #[test]
 fn every_command_has_examples_and_exit_codes() {
-    for command in [&[][..], &["serve"], &["get"], &["put"], &["proxy"], &["demo"], &["keygen"]] {
+    for command in [
+        &[][..],
+        &["serve"],
+        &["get"],
+        &["put"],
+        &["proxy"],
+        &["demo"],
+        &["keygen"],
+        &["bench"],
+        &["bench", "serve"],
+        &["bench", "run"],
+    ] {
         let text = help(&[command, &["--help"]].concat());
         assert!(text.contains("Examples:\n  trickles "), "{text}");
         assert!(text.contains("Exit codes:"), "{text}");

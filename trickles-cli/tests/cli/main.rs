@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "it is the tests' way to fail, in what they share too")]
 
+mod bench;
 #[path = "../common/mod.rs"]
 mod common;
 mod demo;

@@ -85,8 +85,12 @@ impl Fixture {
     }
 
     pub(crate) fn serve_with(&self, keys: &str, listen: &str) -> Service {
+        self.serve_with_options(keys, listen, &[])
+    }
+
+    pub(crate) fn serve_with_options(&self, keys: &str, listen: &str, options: &[&str]) -> Service {
         let mut command = trickles();
-        command.arg("serve").arg(self.files()).args(["--listen", listen]);
+        command.arg("serve").arg(self.files()).args(["--listen", listen]).args(options);
         Service::start(command.arg("--key-file").arg(self.path(keys)))
     }
 }

@@ -69,6 +69,18 @@ fn packets_leave_one_by_one_where_the_system_does_not_segment() {
 }
 
 #[test]
+fn packets_leave_one_by_one_while_offload_is_off() {
+    let socket = FakeSocket::new(64, |_, _| Ok(()));
+    let sender = sender(&socket);
+    sender.set_offload(false);
+    send(&sender, 2, 1200);
+    assert_eq!(socket.take_sent(), [(1200, None); 2]);
+    sender.set_offload(true);
+    send(&sender, 2, 1200);
+    assert_eq!(socket.take_sent(), [(2400, Some(1200))]);
+}
+
+#[test]
 fn packets_too_large_for_the_path_do_not_end_segmentation() {
     let path: fn(usize, Option<usize>) -> io::Result<()> = |length, segment_size| {
         if segment_size.unwrap_or(length) > 1400 { Err(ErrorKind::InvalidInput.into()) } else { Ok(()) }

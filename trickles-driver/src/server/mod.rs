@@ -1,6 +1,7 @@
 //! Servers: a loop that receives, answers and sends, and events for those who answer in their own time.
 
 mod event;
+mod handle;
 mod prepared;
 mod shared;
 mod slots;
@@ -27,6 +28,7 @@ use trickles::stats::Stats;
 
 pub(crate) use self::event::Parker;
 pub use self::event::{Event, Minisocket};
+pub use self::handle::ServerHandle;
 pub use self::prepared::{Piece, Prepared};
 pub use self::shared::EventStats;
 use self::shared::Shared;
@@ -36,6 +38,7 @@ use crate::receive::ReceiveBatch;
 use crate::runtime::{AsyncTimer, AsyncUdpSocket, Runtime};
 use crate::seed;
 use crate::send::{Route, Sender};
+use crate::socket::set_receive_offload;
 
 /// How many batches are taken before other tasks get their turn.
 const BATCHES_PER_TURN: usize = 16;
@@ -114,6 +117,8 @@ const MAX_TOGETHER: usize = 64 << 10;
 pub struct EventServer {
     shared: Arc<Shared>,
     socket: Arc<dyn AsyncUdpSocket>,
+    /// The same socket, to set options of.
+    std_socket: UdpSocket,
     receive: ReceiveBatch,
     outbox: Outbox,
     timer: Pin<Box<dyn AsyncTimer>>,
@@ -140,6 +145,7 @@ impl EventServer {
         ring: KeyRing,
         filter: Arc<dyn ReplayFilter>,
     ) -> io::Result<Self> {
+        let std_socket = socket.try_clone()?;
         let socket = runtime.wrap_udp_socket(socket)?;
         let pending = config.pending;
         let server = Server::new(config, ring, filter, seed()?);
@@ -147,6 +153,7 @@ impl EventServer {
         Ok(Self {
             shared: Arc::new(Shared::new(server, sender, pending, EVENT_SLOTS)),
             socket,
+            std_socket,
             receive: ReceiveBatch::new(BATCH_SIZE),
             outbox: Outbox::default(),
             timer: runtime.new_timer(Clock::after(LINGER)),
@@ -162,6 +169,22 @@ impl EventServer {
     /// More than that many that do already may go on.
     pub fn set_event_slots(&mut self, count: usize) {
         self.shared.lock().slots.set_capacity(count);
+    }
+
+    /// Whether many packets pass between this program and the system at once (GSO and GRO), where the system can
+    /// do that; unless this is called they do. It costs a fraction of the time. Without it every packet is sent
+    /// by a call of its own and received as it came. On Windows it concerns sending only.
+    ///
+    /// A system that turns out not to segment needs no such setting: its packets are sent one by one from then
+    /// on, and none is lost.
+    pub fn set_offload(&mut self, enabled: bool) {
+        self.shared.sender.set_offload(enabled);
+        set_receive_offload(&self.std_socket, enabled);
+    }
+
+    /// A way to this server for other threads.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle::new(&self.shared)
     }
 
     /// The address it serves on.

@@ -76,7 +76,9 @@ impl ByteStream {
     /// Those of the system; [`InvalidInput`](ErrorKind::InvalidInput) for options out of their bounds.
     pub fn open(runtime: &dyn Runtime, server: SocketAddr, options: &StreamOptions) -> io::Result<Self> {
         options.check()?;
-        let socket = runtime.wrap_udp_socket(socket::connect(server, options.bind)?)?;
+        let socket = socket::connect(server, options.bind)?;
+        let plain = if options.offload { None } else { Some(socket.try_clone()?) };
+        let socket = runtime.wrap_udp_socket(socket)?;
         let seed = seed()?;
         let mut config = options.client.clone();
         if server.ip().is_loopback() {
@@ -84,6 +86,10 @@ impl ByteStream {
             config.packet_size.get_or_insert(MAX_PACKET_SIZE);
         }
         let shared = Arc::new(Shared::new(socket, server, |now| Client::new(config, seed, now)));
+        if let Some(socket) = plain {
+            socket::set_receive_offload(&socket, false);
+            shared.lock().send_alone();
+        }
         runtime.spawn(Box::pin(Task::new(runtime, shared.clone())));
         Ok(Self { shared })
     }

@@ -15,12 +15,20 @@ use trickles::wire::{MAX_PACKET_SIZE, MIN_PACKET_SIZE};
 const MAX_SERVICE: usize = 255;
 
 /// What can be chosen when a stream is opened.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct StreamOptions {
     /// The protocol's settings.
     pub client: ClientConfig,
     /// The local address; of the system's choice if there is none.
     pub bind: Option<SocketAddr>,
+    /// Whether the system may segment what is sent and coalesce what is received.
+    pub offload: bool,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self { client: ClientConfig::default(), bind: None, offload: true }
+    }
 }
 
 impl StreamOptions {
@@ -128,6 +136,18 @@ impl<S> StreamBuilder<S> {
     /// family can be reached.
     pub fn bind(mut self, local: impl Into<SocketAddr>) -> Self {
         self.options.bind = Some(local.into());
+        self
+    }
+
+    /// Whether many packets pass between this program and the system at once (GSO and GRO), where the system
+    /// can do that; by default they do. It costs a fraction of the time. Without it every packet is sent by a
+    /// call of its own and received as it came, for networks and capture tools that mistake what is segmented
+    /// late. On Windows it concerns sending only.
+    ///
+    /// A system that turns out not to segment needs no such setting: its packets are sent one by one from then
+    /// on, and none is lost.
+    pub fn offload(mut self, enabled: bool) -> Self {
+        self.options.offload = enabled;
         self
     }
 

@@ -205,6 +205,11 @@ impl State {
         !self.batch.bytes.is_empty()
     }
 
+    /// Every datagram leaves by a call of its own.
+    pub(super) fn send_alone(&mut self) {
+        self.batch.alone = true;
+    }
+
     /// When the task is to end: not later than that, and at once if there is nothing more to be delivered.
     pub(super) fn ends_at(&mut self) -> Option<Timestamp> {
         let closed = self.closed?;
@@ -324,6 +329,17 @@ mod tests {
         assert!(shared.transmit(&mut state, shared.clock.now()));
         assert_eq!(socket.take_sent(), [(100, None), (100, None), (100, None), (1200, None)]);
         assert!(state.batch.alone && !state.is_blocked());
+    }
+
+    #[test]
+    fn without_offload_datagrams_leave_one_by_one() {
+        let socket = FakeSocket::new(64, |_, _| Ok(()));
+        let shared = shared(socket.clone());
+        let mut state = shared.lock();
+        state.send_alone();
+        assert!(state.batch.push(&[0; 1200], 1));
+        assert!(shared.transmit(&mut state, shared.clock.now()));
+        assert_eq!(socket.take_sent(), [(1200, None); 2]);
     }
 
     #[test]

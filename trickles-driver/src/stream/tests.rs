@@ -110,7 +110,7 @@ fn options_out_of_their_bounds_are_refused() {
         ClientConfig { service: vec![0; 256], ..ClientConfig::default() },
     ];
     for client in bounds {
-        let options = StreamOptions { client, bind: None };
+        let options = StreamOptions { client, ..StreamOptions::default() };
         let error = ByteStream::open(&FakeRuntime, server(), &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }

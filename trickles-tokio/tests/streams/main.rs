@@ -7,6 +7,7 @@ mod cancelling;
 mod closing;
 mod connecting;
 mod halves;
+mod offload;
 mod pressure;
 mod readiness;
 mod server;
