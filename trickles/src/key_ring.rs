@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use hmac::digest::FixedOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Length of a ring key, in bytes.
 pub const KEY_LENGTH: usize = 32;
@@ -68,6 +68,12 @@ fn expand(secret: &[u8; KEY_LENGTH], label: &[u8]) -> Zeroizing<[u8; 32]> {
     out
 }
 
+/// Overwrites what the functions called before have left on the stack: what is moved leaves a copy behind.
+#[inline(never)]
+fn wipe_stack() {
+    [0_u8; 16 << 10].zeroize();
+}
+
 fn half(key: &[u8; 32]) -> Zeroizing<[u8; 16]> {
     let mut out = Zeroizing::new([0; 16]);
     out.copy_from_slice(&key[..16]);
@@ -101,7 +107,9 @@ impl KeyRing {
     /// # Errors
     /// [`KeyRingError::Empty`] without keys, [`KeyRingError::Duplicate`] when an id occurs twice.
     pub fn new(keys: &[(u16, [u8; KEY_LENGTH])]) -> Result<Self, KeyRingError> {
-        Self::of(keys.iter().map(|(id, secret)| Keys::derive(*id, secret)).collect())
+        let keys = keys.iter().map(|(id, secret)| Keys::derive(*id, secret)).collect();
+        wipe_stack();
+        Self::of(keys)
     }
 
     fn of(keys: Vec<Keys>) -> Result<Self, KeyRingError> {
@@ -130,6 +138,7 @@ impl KeyRing {
             }
             keys.push(parse_line(line).ok_or(KeyRingError::Malformed(index + 1))?);
         }
+        wipe_stack();
         Self::of(keys)
     }
 

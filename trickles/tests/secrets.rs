@@ -46,3 +46,32 @@ fn a_replay_filter_does_not_show_its_key() {
         assert_hides(&text, &key);
     }
 }
+
+/// What is moved leaves a copy where it was, which nothing wipes as long as nothing else is put there.
+#[cfg(target_os = "linux")]
+#[test]
+fn making_a_key_ring_leaves_no_key_on_the_stack() {
+    use std::os::unix::fs::FileExt;
+
+    let secret = |at: u8| at.wrapping_mul(37).wrapping_add(11);
+    let text: String = (0..32).map(|at| format!("{:02x}", secret(at))).collect();
+    let ring = trickles::key_ring::KeyRing::parse(&format!("1 {text}")).unwrap();
+    let local = 0_u8;
+    let here = (&raw const local).addr() as u64;
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let stack = maps.lines().find_map(|line| {
+        let (start, end) = line.split_once(' ')?.0.split_once('-')?;
+        let [start, end] = [start, end].map(|at| u64::from_str_radix(at, 16).unwrap());
+        (start..end).contains(&here).then_some(start..end)
+    });
+    let stack = stack.expect("what is on the stack is in memory");
+    let mut contents = vec![0; (stack.end - stack.start) as usize];
+    let memory = std::fs::File::open("/proc/self/mem").unwrap();
+    let length = memory.read_at(&mut contents, stack.start).unwrap();
+    let holds = |mixed: u8, window: &[u8]| (0..).zip(window).all(|(at, &byte)| byte == secret(at) ^ mixed);
+    for window in contents[..length].windows(16) {
+        // As it is, and as HMAC mixes it with its paddings.
+        assert!([0, 0x36, 0x5c].iter().all(|&mixed| !holds(mixed, window)), "the key is on the stack");
+    }
+    assert_eq!(ring.signing_id(), 1);
+}
