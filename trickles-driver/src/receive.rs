@@ -21,6 +21,9 @@ const MAX_USELESS_IN_A_FLOOD: u32 = 1;
 /// empty one shows that there are no more.
 const MIN_OFFERED: usize = 2;
 
+/// Most buffers that are offered after a batch of which most was useless.
+const MAX_OFFERED_IN_A_FLOOD: usize = 4;
+
 /// Memory of batches that are gone is kept for that many others: to have it made and cleared would be most of what a
 /// short stream costs its client.
 const MAX_POOLED: usize = 64;
@@ -80,10 +83,15 @@ impl ReceiveBatch {
             // work on this core goes first, and more of them are received together.
             std::thread::yield_now();
         }
-        if of_use + useless > 0 {
-            self.patience = if useless > of_use { MAX_USELESS_IN_A_FLOOD } else { MAX_USELESS };
+        if useless > of_use {
+            self.patience = MAX_USELESS_IN_A_FLOOD;
+        } else if of_use > 0 {
+            self.patience = MAX_USELESS;
         }
-        let offered = self.offered;
+        // In a flood, what nobody wants to read is not to push out of the cache what somebody does.
+        let flood = self.patience == MAX_USELESS_IN_A_FLOOD;
+        let most = self.meta.len().min(if flood { MAX_OFFERED_IN_A_FLOOD } else { usize::MAX });
+        let offered = self.offered.min(most);
         if self.bytes.len() < offered * BUFFER_SIZE {
             self.bytes.resize(offered * BUFFER_SIZE, 0);
         }
@@ -92,7 +100,7 @@ impl ReceiveBatch {
             array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
         self.filled = ready!(socket.poll_recv(cx, &mut slices[..offered], &mut self.meta[..offered]))?;
         self.offered = match self.filled {
-            filled if filled == offered => (2 * offered).min(self.meta.len()),
+            filled if filled == offered => (2 * offered).min(most),
             filled if filled < offered / 4 => (offered / 2).max(MIN_OFFERED.min(self.meta.len())),
             _ => offered,
         };

@@ -31,6 +31,18 @@ fn more_buffers_are_offered_while_all_of_them_are_filled_and_fewer_while_few_are
 }
 
 #[test]
+fn few_buffers_are_offered_in_a_flood() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    let mut batch = wide(8);
+    looked_at(&mut batch, &socket, 16, 0);
+    for (useful, expected) in [(0, 8), (16, 8), (16, 4)] {
+        looked_at(&mut batch, &socket, 16, useful);
+        assert_eq!(batch.offered, expected);
+        socket.arrived.lock().unwrap().clear();
+    }
+}
+
+#[test]
 fn coalesced_datagrams_come_apart_in_order() {
     let socket = FakeSocket::new(1, |_, _| Ok(()));
     socket.arrived.lock().unwrap().extend([(vec![1, 2, 3, 4, 5], 2), (vec![6], 1)]);
@@ -73,7 +85,9 @@ fn datagrams_are_passed_one_by_one_in_order() {
 
 /// Which datagrams of a batch from one sender are looked at, those from `useful` on being of use.
 fn looked_at(batch: &mut ReceiveBatch, socket: &FakeSocket, count: u8, useful: u8) -> Vec<u8> {
-    socket.arrived.lock().unwrap().extend((0..count).map(|number| (vec![number], 1)));
+    // Coalesced by two.
+    let pairs = (0..count).step_by(2).map(|number| (vec![number, number + 1], 1));
+    socket.arrived.lock().unwrap().extend(pairs);
     assert!(poll(batch, socket).is_ready());
     let mut looked_at = Vec::new();
     while let Some((datagram, _)) = batch.front() {
