@@ -21,9 +21,6 @@ const MAX_USELESS_IN_A_FLOOD: u32 = 1;
 /// empty one shows that there are no more.
 const MIN_OFFERED: usize = 2;
 
-/// Most buffers that are offered after a batch of which most was useless.
-const MAX_OFFERED_IN_A_FLOOD: usize = 4;
-
 /// Memory of batches that are gone is kept for that many others: to have it made and cleared would be most of what a
 /// short stream costs its client.
 const MAX_POOLED: usize = 64;
@@ -72,6 +69,13 @@ impl ReceiveBatch {
         }
     }
 
+    /// The same, with memory for all buffers from the beginning: that of a server does not grow.
+    pub(crate) fn complete(buffers: usize) -> Self {
+        let mut batch = Self::new(buffers);
+        batch.bytes = vec![0; batch.meta.len() * BUFFER_SIZE];
+        batch
+    }
+
     /// Replaces the batch with what the socket has, at least one datagram.
     pub(crate) fn poll(&mut self, socket: &dyn AsyncUdpSocket, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.filled = 0;
@@ -88,10 +92,9 @@ impl ReceiveBatch {
         } else if of_use > 0 {
             self.patience = MAX_USELESS;
         }
-        // In a flood, what nobody wants to read is not to push out of the cache what somebody does.
+        // The faster a flood is received, the less of what others send it pushes out of the system's queue.
         let flood = self.patience == MAX_USELESS_IN_A_FLOOD;
-        let most = self.meta.len().min(if flood { MAX_OFFERED_IN_A_FLOOD } else { usize::MAX });
-        let offered = self.offered.min(most);
+        let offered = if flood { self.meta.len() } else { self.offered };
         if self.bytes.len() < offered * BUFFER_SIZE {
             self.bytes.resize(offered * BUFFER_SIZE, 0);
         }
@@ -100,7 +103,7 @@ impl ReceiveBatch {
             array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
         self.filled = ready!(socket.poll_recv(cx, &mut slices[..offered], &mut self.meta[..offered]))?;
         self.offered = match self.filled {
-            filled if filled == offered => (2 * offered).min(most),
+            filled if filled == offered => (2 * offered).min(self.meta.len()),
             filled if filled < offered / 4 => (offered / 2).max(MIN_OFFERED.min(self.meta.len())),
             _ => offered,
         };

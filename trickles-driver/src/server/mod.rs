@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use futures::Stream;
 use futures::future::{FusedFuture, FutureExt};
+use quinn_udp::BATCH_SIZE;
 use trickles::key_ring::KeyRing;
 use trickles::replay::{FilterConfig, FingerprintFilter, ReplayFilter};
 use trickles::server::{Application, Outbox, Server, ServerConfig};
@@ -41,8 +42,6 @@ use crate::socket::set_receive_offload;
 
 /// How many batches are taken before other tasks get their turn.
 const BATCHES_PER_TURN: usize = 16;
-/// Buffers filled by one system call, at most: a mebibyte of them.
-const BUFFERS: usize = 16;
 /// Errors of a socket mostly concern one datagram. This many in a row concern the socket.
 const MAX_ERRORS: u32 = 100;
 /// Slots for events that await their answer, unless set otherwise: 16 MiB at the most.
@@ -155,7 +154,7 @@ impl EventServer {
             shared: Arc::new(Shared::new(server, sender, pending, EVENT_SLOTS)),
             socket,
             std_socket,
-            receive: ReceiveBatch::new(BUFFERS),
+            receive: ReceiveBatch::complete(BATCH_SIZE),
             outbox: Outbox::default(),
             timer: runtime.new_timer(Clock::after(LINGER)),
             linger: runtime.new_timer(Clock::after(LINGER)),
