@@ -161,12 +161,16 @@ fn head(arguments: &Arguments, peers: &[Peer]) -> Result<String> {
         let mut lines = lock.lines().skip_while(|line| *line != format!("name = \"{package}\""));
         lines.nth(1).and_then(|line| line.split('"').nth(1)).map(|version| format!("{package} {version}"))
     };
-    let versions: Vec<String> = peers.iter().filter_map(|peer| version(peer.package()?)).collect();
+    let packages = peers.iter().filter_map(|peer| peer.package()).chain(["quinn-udp", "tokio"]);
+    let versions: Vec<String> = packages.filter_map(version).collect();
     let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     let options: Vec<String> = std::env::args().skip(1).collect();
     Ok(format!(
         "{}, {}. {}. Loopback, UDP payloads of {} bytes, server on one core and client on another; medians of {} \
-         interleaved runs (smallest to largest). TCP has the 64 KiB packets of the loopback interface.\n\n\
+         interleaved runs (smallest to largest). TCP has the 64 KiB packets of the loopback interface; TLS resumes \
+         sessions, quinn sends early data, s2n-quic has neither. Memory is resident memory of the server's process, \
+         without the kernel's. In the rows of many clients the one core of these may be the limit: compare the \
+         server's CPU. Raw UDP answers with a system call for each packet.\n\n\
          `cargo run --release --manifest-path benches/compare/Cargo.toml -- {}`",
         &now[..10],
         system::machine(),

@@ -94,11 +94,12 @@ pub fn measure(peer: Peer, row: Row, scale: Scale, tls: &Path) -> Result<(Outcom
     ];
     let mut client = Process::start(&arguments, tls)?;
     client.hear()?;
-    let before = state(&mut server)?;
+    let about = if row.is_idle() { "memory" } else { "state" };
+    let before = state(&mut server, about)?;
     client.say("go")?;
     let mut heard = client.hear()?;
     if row.is_idle() {
-        let after = state(&mut server)?;
+        let after = state(&mut server, about)?;
         client.say("go")?;
         heard = client.hear()?;
         return Ok((parse(&heard)?, before, after));
@@ -107,11 +108,11 @@ pub fn measure(peer: Peer, row: Row, scale: Scale, tls: &Path) -> Result<(Outcom
         // Its server notices the end by the silence.
         thread::sleep(Duration::from_millis(250));
     }
-    Ok((parse(&heard)?, before, state(&mut server)?))
+    Ok((parse(&heard)?, before, state(&mut server, about)?))
 }
 
-fn state(server: &mut Process) -> Result<State> {
-    server.say("state")?;
+fn state(server: &mut Process, about: &str) -> Result<State> {
+    server.say(about)?;
     let [processor, moved, resident] = numbers(&server.hear()?)?;
     Ok(State { processor, moved, resident })
 }
@@ -134,11 +135,10 @@ pub fn serve(peer: Peer, core: usize) -> Result<()> {
     system::pin(core)?;
     thread::spawn(|| {
         for line in io::stdin().lines() {
-            if line.is_err() {
-                break;
-            }
-            let state = || anyhow::Ok((system::processor_time()?.as_secs_f64(), system::resident()?));
-            let Ok((processor, resident)) = state() else { break };
+            // To look at the memory takes a while itself: only where it is asked for.
+            let resident =
+                if line.is_ok_and(|line| line == "memory") { system::resident().unwrap_or(0) } else { 0 };
+            let Ok(processor) = system::processor_time().map(|time| time.as_secs_f64()) else { break };
             println!("{processor} {} {resident}", udp::MOVED.load(std::sync::atomic::Ordering::Relaxed));
         }
         std::process::exit(0);

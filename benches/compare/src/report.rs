@@ -58,6 +58,21 @@ const PROMISES: &[Promise] = &[
         1.0,
     ),
     promise("connections a second, to kernel TCP", Row::Connections, Figure::Rate, Peer::Tcp, true, 2.0),
+    promise(
+        "server CPU of a request of 100 clients, to raw UDP",
+        Row::Busy100,
+        Figure::ServerEach,
+        Peer::Udp,
+        false,
+        2.0,
+    ),
+    Promise {
+        text: "requests a second at 10,000 clients, to those at 100",
+        ours: (Row::Busy10000, Peer::Trickles, Figure::Rate),
+        theirs: (Row::Busy100, Peer::Trickles, Figure::Rate),
+        at_least: true,
+        bound: 0.9,
+    },
     Promise {
         text: "server CPU of a request at 10,000 clients, to that at 100",
         ours: (Row::Busy10000, Peer::Trickles, Figure::ServerEach),

@@ -76,7 +76,8 @@ impl Row {
 
     /// Whether a peer has it.
     pub fn concerns(self, peer: Peer) -> bool {
-        peer != Peer::Udp || matches!(self, Self::Download | Self::Upload | Self::Requests | Self::OneCore)
+        let udp = [Self::Download, Self::Upload, Self::Requests, Self::OneCore, Self::Busy100];
+        peer != Peer::Udp || udp.contains(&self)
     }
 
     /// The cores of server and client.
@@ -115,34 +116,35 @@ impl Row {
             return self.run_udp(server, scale, ready);
         }
         let connector = Arc::new(peer.connector().await?);
-        let pattern = Pattern::new();
+        let pattern = Pattern::shared();
         let mut buffer = vec![0; PIECE];
         match self {
             Self::Download | Self::Upload => {
                 let mut stream = connector.connect(server, &Command::Send(1).encode()).await?;
-                take(&mut stream, 0..1, &pattern, &mut buffer).await?;
-                // A first megabyte: connections start slowly, and this is not about that.
-                transfer(&mut stream, self, 16 << 20, &pattern, &mut buffer).await?;
+                take(&mut stream, 0..1, pattern, &mut buffer).await?;
+                // Some megabytes first: connections start slowly, and this is not about that.
+                transfer(&mut stream, self, 16 << 20, pattern, &mut buffer).await?;
                 ready()?;
                 let clock = Clock::start()?;
-                transfer(&mut stream, self, scale.bytes, &pattern, &mut buffer).await?;
+                transfer(&mut stream, self, scale.bytes, pattern, &mut buffer).await?;
                 clock.stop(scale.bytes)
             }
             Self::Requests | Self::OneCore => {
                 let mut stream = connector.connect(server, &Command::Send(ANSWER).encode()).await?;
-                take(&mut stream, 0..ANSWER, &pattern, &mut buffer).await?;
+                take(&mut stream, 0..ANSWER, pattern, &mut buffer).await?;
                 for _ in 0..scale.requests / WARM_UP {
-                    request(&mut stream, &pattern, &mut buffer).await?;
+                    request(&mut stream, pattern, &mut buffer).await?;
                 }
                 ready()?;
-                let clock = Clock::start()?;
                 let mut latencies = Vec::with_capacity(scale.requests as usize);
+                let clock = Clock::start()?;
                 for _ in 0..scale.requests {
                     let begin = Instant::now();
-                    request(&mut stream, &pattern, &mut buffer).await?;
+                    request(&mut stream, pattern, &mut buffer).await?;
                     latencies.push(begin.elapsed());
                 }
-                Ok(Outcome { latency: percentiles(&mut latencies), ..clock.stop(scale.requests)? })
+                let outcome = clock.stop(scale.requests)?;
+                Ok(Outcome { latency: percentiles(&mut latencies), ..outcome })
             }
             Self::Connections => {
                 open(&connector, server, scale.connections / WARM_UP, false).await?;
@@ -194,6 +196,10 @@ impl Row {
                     if download { client.download(scale.bytes) } else { client.upload(scale.bytes) }?;
                 Ok(Outcome { seconds: time.as_secs_f64(), ..clock.stop(units)? })
             }
+            Self::Busy100 => {
+                let requests = client.busy(scale.requests)?;
+                clock.stop(requests)
+            }
             _ => {
                 let mut latencies = Vec::with_capacity(scale.requests as usize);
                 for _ in 0..scale.requests {
@@ -201,7 +207,8 @@ impl Row {
                     client.request()?;
                     latencies.push(begin.elapsed());
                 }
-                Ok(Outcome { latency: percentiles(&mut latencies), ..clock.stop(scale.requests)? })
+                let outcome = clock.stop(scale.requests)?;
+                Ok(Outcome { latency: percentiles(&mut latencies), ..outcome })
             }
         }
     }
@@ -271,10 +278,10 @@ async fn open(
     for _ in 0..OPENING {
         let (connector, left) = (connector.clone(), left.clone());
         tasks.spawn(async move {
-            let (pattern, mut buffer, mut kept) = (Pattern::new(), vec![0; ANSWER as usize], Vec::new());
+            let (pattern, mut buffer, mut kept) = (Pattern::shared(), vec![0; ANSWER as usize], Vec::new());
             while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
                 let mut stream = connector.connect(server, &Command::Send(ANSWER).encode()).await?;
-                take(&mut stream, 0..ANSWER, &pattern, &mut buffer).await?;
+                take(&mut stream, 0..ANSWER, pattern, &mut buffer).await?;
                 if keep {
                     kept.push(stream);
                 }
@@ -292,14 +299,14 @@ async fn open(
 /// Sends requests on all of `streams`, one at a time on each, until there have been `count`.
 async fn keep_busy(streams: Vec<Box<dyn Stream>>, count: u64) -> Result<Vec<Box<dyn Stream>>> {
     let left = Arc::new(AtomicU64::new(count));
-    let pattern = Arc::new(Pattern::new());
+    let pattern = Pattern::shared();
     let mut tasks = JoinSet::new();
     for mut stream in streams {
-        let (left, pattern) = (left.clone(), pattern.clone());
+        let left = left.clone();
         tasks.spawn(async move {
             let mut buffer = vec![0; ANSWER as usize];
             while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
-                request(&mut stream, &pattern, &mut buffer).await?;
+                request(&mut stream, pattern, &mut buffer).await?;
             }
             anyhow::Ok(stream)
         });

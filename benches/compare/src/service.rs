@@ -1,6 +1,7 @@
 //! What every server does: it answers commands of 64 bytes, as many as come on a stream.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -52,16 +53,22 @@ impl Command {
 /// Bytes that tell where in a stream they are: a transfer that is wrong must not be the fastest.
 pub struct Pattern(Box<[u8]>);
 
+/// After so many bytes it begins anew: a prime, so that no block of a usual size is like the next.
+const PERIOD: usize = 65_521;
+
 impl Pattern {
-    /// The pattern.
-    #[expect(clippy::new_without_default, reason = "it is not a default of anything")]
-    pub fn new() -> Self {
-        Self((0..2 * PIECE).map(|at| (at % PIECE % 251) as u8).collect())
+    /// The one of this process: nobody is to pay for it by the stream.
+    pub fn shared() -> &'static Self {
+        static PATTERN: LazyLock<Pattern> = LazyLock::new(|| {
+            let byte = |at: usize| ((at % PERIOD) as u32).wrapping_mul(0x9e37_79b9).to_be_bytes()[0];
+            Pattern((0..PERIOD + PIECE).map(byte).collect())
+        });
+        &PATTERN
     }
 
     /// The bytes of a stream from `offset` on, at most `length` and a piece.
     pub fn at(&self, offset: u64, length: usize) -> &[u8] {
-        let start = (offset % PIECE as u64) as usize;
+        let start = (offset % PERIOD as u64) as usize;
         &self.0[start..start + length.min(PIECE)]
     }
 
@@ -79,7 +86,7 @@ impl Pattern {
 /// # Errors
 /// Those of the stream.
 pub async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
-    let pattern = Pattern::new();
+    let pattern = Pattern::shared();
     let mut command = [0; COMMAND];
     let mut buffer = Vec::new();
     while stream.read_exact(&mut command).await.is_ok() {
@@ -94,7 +101,7 @@ pub async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<()
             }
             Command::Take(length) => {
                 buffer.resize(PIECE, 0);
-                take(&mut stream, 0..length, &pattern, &mut buffer).await?;
+                take(&mut stream, 0..length, pattern, &mut buffer).await?;
                 stream.write_all(&[1]).await?;
             }
         }
@@ -138,10 +145,11 @@ mod tests {
 
     #[test]
     fn the_pattern_tells_offsets_apart() {
-        let pattern = Pattern::new();
+        let pattern = Pattern::shared();
         let bytes = pattern.at(100, 5000).to_vec();
         assert!(pattern.matches(100, &bytes) && !pattern.matches(101, &bytes));
-        let last = PIECE as u64 * 3 - 1;
+        assert!(!pattern.matches(100 + PIECE as u64, &bytes));
+        let last = PERIOD as u64 * 3 - 1;
         assert!(pattern.matches(last, pattern.at(last, PIECE)));
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use tokio_kcp::{KcpConfig, KcpListener, KcpNoDelayConfig, KcpStream};
 
-use super::{ANY, PACKET_SIZE, Stream, spawn};
+use super::{PACKET_SIZE, Stream, spawn};
 
 fn config() -> KcpConfig {
     KcpConfig {
@@ -19,8 +19,14 @@ fn config() -> KcpConfig {
     }
 }
 
+fn socket() -> Result<tokio::net::UdpSocket> {
+    let socket = super::socket()?;
+    socket.set_nonblocking(true)?;
+    Ok(tokio::net::UdpSocket::from_std(socket)?)
+}
+
 pub(super) async fn serve(announce: impl FnOnce(SocketAddr)) -> Result<()> {
-    let mut listener = KcpListener::bind(config(), ANY).await?;
+    let mut listener = KcpListener::from_socket(config(), socket()?).await?;
     announce(listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;
@@ -29,5 +35,5 @@ pub(super) async fn serve(announce: impl FnOnce(SocketAddr)) -> Result<()> {
 }
 
 pub(super) async fn connect(server: SocketAddr) -> Result<Box<dyn Stream>> {
-    Ok(Box::new(KcpStream::connect(&config(), server).await?))
+    Ok(Box::new(KcpStream::connect_with_socket(&config(), socket()?, server).await?))
 }

@@ -55,7 +55,7 @@ pub enum Connector {
     Tcp,
     /// Of this kind; sessions are resumed.
     Tls(tokio_rustls::TlsConnector),
-    /// Of this kind; sessions are resumed.
+    /// Of this kind; sessions are resumed, with early data.
     Quinn(::quinn::Endpoint),
     /// Of this kind.
     S2n(Box<s2n_quic::Client>),
@@ -140,6 +140,15 @@ impl Connector {
         stream.flush().await?;
         Ok(stream)
     }
+}
+
+/// A UDP socket of this machine with large buffers.
+fn socket() -> Result<std::net::UdpSocket> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
+    socket.set_recv_buffer_size(BUFFER)?;
+    socket.set_send_buffer_size(BUFFER)?;
+    socket.bind(&ANY.into())?;
+    Ok(socket.into())
 }
 
 /// Serves `stream` in the background.

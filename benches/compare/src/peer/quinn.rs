@@ -9,7 +9,7 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt};
 
 use super::keep::Keep;
-use super::{ANY, BUFFER, PACKET_SIZE, Stream, spawn, tls};
+use super::{BUFFER, PACKET_SIZE, Stream, socket, spawn, tls};
 
 fn transport() -> Result<Arc<TransportConfig>> {
     let mut config = TransportConfig::default();
@@ -24,14 +24,6 @@ fn transport() -> Result<Arc<TransportConfig>> {
     Ok(Arc::new(config))
 }
 
-fn socket() -> Result<std::net::UdpSocket> {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
-    socket.set_recv_buffer_size(BUFFER)?;
-    socket.set_send_buffer_size(BUFFER)?;
-    socket.bind(&ANY.into())?;
-    Ok(socket.into())
-}
-
 pub(super) async fn serve(announce: impl FnOnce(SocketAddr)) -> Result<()> {
     let mut crypto = tls::server_config()?;
     crypto.max_early_data_size = u32::MAX;
@@ -42,9 +34,16 @@ pub(super) async fn serve(announce: impl FnOnce(SocketAddr)) -> Result<()> {
     announce(endpoint.local_addr()?);
     while let Some(incoming) = endpoint.accept().await {
         tokio::spawn(async move {
-            let connection = match incoming.await {
-                Ok(connection) => connection,
+            let connecting = match incoming.accept() {
+                Ok(connecting) => connecting,
                 Err(error) => return eprintln!("server: {error}"),
+            };
+            let connection = match connecting.into_0rtt() {
+                Ok((connection, _)) => connection,
+                Err(connecting) => match connecting.await {
+                    Ok(connection) => connection,
+                    Err(error) => return eprintln!("server: {error}"),
+                },
             };
             while let Ok((send, receive)) = connection.accept_bi().await {
                 spawn(tokio::io::join(receive, send));
@@ -56,14 +55,20 @@ pub(super) async fn serve(announce: impl FnOnce(SocketAddr)) -> Result<()> {
 
 pub(super) fn endpoint() -> Result<Endpoint> {
     let mut endpoint = Endpoint::new(EndpointConfig::default(), None, socket()?, Arc::new(TokioRuntime))?;
-    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls::client_config()?)?));
+    let mut crypto = tls::client_config()?;
+    crypto.enable_early_data = true;
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(crypto)?));
     config.transport_config(transport()?);
     endpoint.set_default_client_config(config);
     Ok(endpoint)
 }
 
 pub(super) async fn connect(endpoint: &Endpoint, server: SocketAddr) -> Result<Box<dyn Stream>> {
-    let connection = endpoint.connect(server, tls::NAME)?.await.context("cannot connect")?;
+    // From the second connection on what is written first travels with the handshake.
+    let connection = match endpoint.connect(server, tls::NAME)?.into_0rtt() {
+        Ok((connection, _)) => connection,
+        Err(connecting) => connecting.await.context("cannot connect")?,
+    };
     let (send, receive) = connection.open_bi().await?;
     Ok(Box::new(Keep { stream: tokio::io::join(receive, send), _kept: connection }))
 }

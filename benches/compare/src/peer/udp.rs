@@ -1,6 +1,6 @@
 //! UDP and nothing else: what is left of a transfer when everything is taken away that makes it one.
 
-use std::io::{ErrorKind, IoSliceMut};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -8,13 +8,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 
-use super::{ANY, BUFFER, PACKET_SIZE};
-use crate::service::{ANSWER, COMMAND, Command};
+use super::PACKET_SIZE;
+use crate::service::{ANSWER, Command};
 
 /// Packets that one system call takes.
 const TOGETHER: usize = 65_507 / PACKET_SIZE as usize;
 /// Silence that ends a transfer.
 const SILENCE: Duration = Duration::from_millis(100);
+/// Longest silence before one.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Requests on their way at the same time, of a client that keeps its server busy.
+const BUSY: usize = 32;
 
 /// Bytes of transfers that this process has sent or received.
 pub static MOVED: AtomicU64 = AtomicU64::new(0);
@@ -23,20 +27,17 @@ struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
     memory: Vec<u8>,
+    meta: Vec<RecvMeta>,
 }
 
 impl Socket {
     fn new() -> Result<Self> {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
-        socket.set_recv_buffer_size(BUFFER)?;
-        socket.set_send_buffer_size(BUFFER)?;
-        socket.bind(&ANY.into())?;
-        let io = UdpSocket::from(socket);
+        let io = super::socket()?;
         let state = UdpSocketState::new((&io).into())?;
         // Waiting is the system's business here.
         io.set_nonblocking(false)?;
         io.set_read_timeout(Some(SILENCE))?;
-        Ok(Self { io, state, memory: vec![0; BATCH_SIZE << 16] })
+        Ok(Self { io, state, memory: vec![0; BATCH_SIZE << 16], meta: vec![RecvMeta::default(); BATCH_SIZE] })
     }
 
     /// Sends packets for about `length` bytes; how many bytes that were.
@@ -53,23 +54,29 @@ impl Socket {
         Ok(calls * contents.len() as u64)
     }
 
+    /// Receives what is there, or else what comes next; how many buffers it fills.
+    fn batch(&mut self) -> io::Result<usize> {
+        let mut rest = self.memory.chunks_exact_mut(1 << 16);
+        let mut slices: [_; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
+        self.state.recv((&self.io).into(), &mut slices, &mut self.meta)
+    }
+
     /// Receives until nothing comes; how many bytes, and the time from the first to the last.
     fn receive(&mut self) -> Result<(u64, Duration)> {
-        let (mut bytes, mut first, mut last) = (0, None, Instant::now());
-        let mut meta = vec![RecvMeta::default(); BATCH_SIZE];
+        let (begin, mut bytes, mut first, mut last) = (Instant::now(), 0, None, Instant::now());
         loop {
-            let mut rest = self.memory.chunks_exact_mut(1 << 16);
-            let mut slices: [_; BATCH_SIZE] =
-                std::array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
-            match self.state.recv((&self.io).into(), &mut slices, &mut meta) {
+            match self.batch() {
                 Ok(filled) => {
                     last = Instant::now();
                     first.get_or_insert(last);
-                    let received: usize = meta[..filled].iter().map(|meta| meta.len).sum();
+                    let received: usize = self.meta[..filled].iter().map(|meta| meta.len).sum();
                     bytes += received as u64;
                     MOVED.fetch_add(received as u64, Relaxed);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock && first.is_none() => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock && first.is_none() => {
+                    ensure!(begin.elapsed() < PATIENCE, "nothing came");
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     return Ok((bytes, first.map_or(Duration::ZERO, |first| last - first)));
                 }
@@ -83,22 +90,29 @@ impl Socket {
 pub(super) fn serve(announce: impl FnOnce(SocketAddr)) -> Result<()> {
     let mut socket = Socket::new()?;
     announce(socket.io.local_addr()?);
-    let mut command = [0; COMMAND];
     let answer = [7; ANSWER as usize];
+    let mut commands = Vec::new();
     loop {
-        let (length, from) = match socket.io.recv_from(&mut command) {
+        let filled = match socket.batch() {
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-            received => received?,
+            filled => filled?,
         };
-        match Command::decode(&command[..length])? {
-            Command::Send(ANSWER) => {
-                socket.io.send_to(&answer, from)?;
-            }
-            Command::Send(length) => {
-                socket.send(from, length)?;
-            }
-            Command::Take(_) => {
-                socket.receive()?;
+        for (meta, contents) in socket.meta[..filled].iter().zip(socket.memory.chunks_exact(1 << 16)) {
+            let datagrams = contents[..meta.len].chunks(meta.stride.max(1));
+            commands
+                .extend(datagrams.filter_map(|datagram| Some((Command::decode(datagram).ok()?, meta.addr))));
+        }
+        for (command, from) in commands.drain(..) {
+            match command {
+                Command::Send(ANSWER) => {
+                    socket.io.send_to(&answer, from)?;
+                }
+                Command::Send(length) => {
+                    socket.send(from, length)?;
+                }
+                Command::Take(_) => {
+                    socket.receive()?;
+                }
             }
         }
     }
@@ -137,6 +151,26 @@ impl Client {
         let begin = Instant::now();
         let sent = self.socket.send(self.server, length)?;
         Ok((sent, begin.elapsed()))
+    }
+
+    /// About `count` requests and their answers, many at a time; how many.
+    ///
+    /// # Errors
+    /// Those of the system, and when an answer is lost.
+    pub fn busy(&mut self, count: u64) -> Result<u64> {
+        let request = Command::Send(ANSWER).encode();
+        let rounds = count.div_ceil(BUSY as u64);
+        for _ in 0..rounds {
+            for _ in 0..BUSY {
+                self.socket.io.send_to(&request, self.server)?;
+            }
+            let mut left = BUSY * ANSWER as usize;
+            while left > 0 {
+                let filled = self.socket.batch()?;
+                left = left.saturating_sub(self.socket.meta[..filled].iter().map(|meta| meta.len).sum());
+            }
+        }
+        Ok(rounds * BUSY as u64)
     }
 
     /// One request and its answer.
