@@ -170,7 +170,7 @@ fn head(arguments: &Arguments, peers: &[Peer]) -> Result<String> {
          interleaved runs (smallest to largest). TCP has the 64 KiB packets of the loopback interface; TLS resumes \
          sessions, quinn sends early data, s2n-quic has neither. Memory is resident memory of the server's process, \
          without the kernel's. In the rows of many clients the one core of these may be the limit: compare the \
-         server's CPU. Raw UDP answers with a system call for each packet.\n\n\
+         server's CPU. Raw UDP spends a system call on each request and one on each answer.\n\n\
          `cargo run --release --manifest-path benches/compare/Cargo.toml -- {}`",
         &now[..10],
         system::machine(),

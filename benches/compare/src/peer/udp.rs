@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
 use super::PACKET_SIZE;
-use crate::service::{ANSWER, Command};
+use crate::service::{ANSWER, COMMAND, Command};
 
 /// Packets that one system call takes.
 const TOGETHER: usize = 65_507 / PACKET_SIZE as usize;
@@ -27,7 +27,6 @@ struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
     memory: Vec<u8>,
-    meta: Vec<RecvMeta>,
 }
 
 impl Socket {
@@ -37,7 +36,7 @@ impl Socket {
         // Waiting is the system's business here.
         io.set_nonblocking(false)?;
         io.set_read_timeout(Some(SILENCE))?;
-        Ok(Self { io, state, memory: vec![0; BATCH_SIZE << 16], meta: vec![RecvMeta::default(); BATCH_SIZE] })
+        Ok(Self { io, state, memory: vec![0; 1 << 16] })
     }
 
     /// Sends packets for about `length` bytes; how many bytes that were.
@@ -54,23 +53,23 @@ impl Socket {
         Ok(calls * contents.len() as u64)
     }
 
-    /// Receives what is there, or else what comes next; how many buffers it fills.
-    fn batch(&mut self) -> io::Result<usize> {
-        let mut rest = self.memory.chunks_exact_mut(1 << 16);
-        let mut slices: [_; BATCH_SIZE] =
-            std::array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
-        self.state.recv((&self.io).into(), &mut slices, &mut self.meta)
+    /// Receives what comes next, coalesced with what follows: how many bytes.
+    fn next(&mut self) -> io::Result<usize> {
+        // One buffer, since a call for several would wait for all of them.
+        let mut slices = [IoSliceMut::new(&mut self.memory)];
+        let mut meta = [RecvMeta::default()];
+        self.state.recv((&self.io).into(), &mut slices, &mut meta)?;
+        Ok(meta[0].len)
     }
 
     /// Receives until nothing comes; how many bytes, and the time from the first to the last.
     fn receive(&mut self) -> Result<(u64, Duration)> {
         let (begin, mut bytes, mut first, mut last) = (Instant::now(), 0, None, Instant::now());
         loop {
-            match self.batch() {
-                Ok(filled) => {
+            match self.next() {
+                Ok(received) => {
                     last = Instant::now();
                     first.get_or_insert(last);
-                    let received: usize = self.meta[..filled].iter().map(|meta| meta.len).sum();
                     bytes += received as u64;
                     MOVED.fetch_add(received as u64, Relaxed);
                 }
@@ -91,29 +90,23 @@ pub(super) fn serve(announce: impl FnOnce(SocketAddr)) -> Result<()> {
     let mut socket = Socket::new()?;
     announce(socket.io.local_addr()?);
     let answer = [7; ANSWER as usize];
-    let mut commands = Vec::new();
     loop {
-        let filled = match socket.batch() {
+        let (length, from) = match socket.io.recv_from(&mut socket.memory) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-            filled => filled?,
+            received => received?,
         };
-        for (meta, contents) in socket.meta[..filled].iter().zip(socket.memory.chunks_exact(1 << 16)) {
-            let datagrams = contents[..meta.len].chunks(meta.stride.max(1));
-            commands
-                .extend(datagrams.filter_map(|datagram| Some((Command::decode(datagram).ok()?, meta.addr))));
-        }
-        for (command, from) in commands.drain(..) {
-            match command {
-                Command::Send(ANSWER) => {
-                    socket.io.send_to(&answer, from)?;
-                }
-                Command::Send(length) => {
-                    socket.send(from, length)?;
-                }
-                Command::Take(_) => {
-                    socket.receive()?;
-                }
+        match Command::decode(&socket.memory[..length.min(COMMAND)]) {
+            Ok(Command::Send(ANSWER)) => {
+                socket.io.send_to(&answer, from)?;
             }
+            Ok(Command::Send(length)) => {
+                socket.send(from, length)?;
+            }
+            Ok(Command::Take(_)) => {
+                socket.receive()?;
+            }
+            // What is left of an upload.
+            Err(_) => {}
         }
     }
 }
@@ -166,8 +159,7 @@ impl Client {
             }
             let mut left = BUSY * ANSWER as usize;
             while left > 0 {
-                let filled = self.socket.batch()?;
-                left = left.saturating_sub(self.socket.meta[..filled].iter().map(|meta| meta.len).sum());
+                left = left.saturating_sub(self.socket.next()?);
             }
         }
         Ok(rounds * BUSY as u64)
