@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use async_io::Async;
-use trickles_driver::udp::{RecvMeta, Transmit, UdpSocketState};
-use trickles_driver::{AsyncTimer, AsyncUdpSocket, Runtime};
+use trickles_driver::udp::{RecvMeta, Transmit};
+use trickles_driver::{AsyncTimer, AsyncUdpSocket, Datagrams, Runtime};
 
 /// The reactor and the executor that every program has, whatever else it runs.
 #[derive(Debug)]
@@ -26,9 +26,8 @@ impl Runtime for GlobalRuntime {
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        let state = UdpSocketState::new((&socket).into())?;
-        let connected = socket.peer_addr().is_ok();
-        Ok(Arc::new(Socket { io: Async::new(socket)?, state, connected }))
+        let datagrams = Datagrams::new(&socket)?;
+        Ok(Arc::new(Socket { io: Async::new(socket)?, datagrams }))
     }
 }
 
@@ -48,8 +47,7 @@ impl AsyncTimer for Timer {
 #[derive(Debug)]
 struct Socket {
     io: Async<UdpSocket>,
-    state: UdpSocketState,
-    connected: bool,
+    datagrams: Datagrams,
 }
 
 impl AsyncUdpSocket for Socket {
@@ -61,7 +59,7 @@ impl AsyncUdpSocket for Socket {
     ) -> Poll<io::Result<usize>> {
         loop {
             // Received first: the reactor speaks only of what comes after it was asked.
-            let received = self.state.recv((&self.io).into(), buffers, meta);
+            let received = self.datagrams.receive(self.io.get_ref(), buffers, meta);
             if !received.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
                 return Poll::Ready(received);
             }
@@ -70,11 +68,7 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        if self.connected && transmit.segment_size.is_none() {
-            // Some systems refuse a destination on a connected socket; others look up the route each time.
-            return self.io.get_ref().send(transmit.contents).map(drop);
-        }
-        self.state.try_send((&self.io).into(), transmit)
+        self.datagrams.send(self.io.get_ref(), transmit)
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -82,7 +76,7 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn max_gso_segments(&self) -> usize {
-        self.state.max_gso_segments()
+        self.datagrams.max_gso_segments()
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

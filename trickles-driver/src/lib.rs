@@ -6,11 +6,13 @@
 //!   background task, and [`StreamBuilder`], which opens it with other options than the default ones;
 //! - [`EventServer`]: a server on a UDP socket, as a loop around an application or as a stream of events;
 //! - [`Handler`] and [`serve()`]: an application whose answers are `async`, on top of these events;
-//! - [`Runtime`], [`AsyncUdpSocket`] and [`AsyncTimer`]: the traits a runtime implements.
+//! - [`Runtime`], [`AsyncUdpSocket`] and [`AsyncTimer`]: the traits a runtime implements, and [`Datagrams`], the part
+//!   of a socket that is the same in all of them.
 //!
 //! Applications use a crate for their runtime, such as `trickles-tokio`.
 
 mod clock;
+mod datagrams;
 mod error;
 #[cfg(test)]
 mod fake;
@@ -22,6 +24,7 @@ mod server;
 mod socket;
 mod stream;
 
+pub use datagrams::Datagrams;
 pub use error::io_error;
 pub use handler::{Answer, BROKEN, Handler, Request, Serve, serve};
 pub use quinn_udp as udp;

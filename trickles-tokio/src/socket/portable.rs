@@ -6,21 +6,21 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use trickles_driver::AsyncUdpSocket;
-use trickles_driver::udp::{RecvMeta, Transmit, UdpSocketState};
+use trickles_driver::udp::{RecvMeta, Transmit};
+use trickles_driver::{AsyncUdpSocket, Datagrams};
 
 #[derive(Debug)]
 pub(crate) struct Socket {
     io: UdpSocket,
-    state: UdpSocketState,
-    connected: bool,
+    /// The same socket.
+    std_socket: std::net::UdpSocket,
+    datagrams: Datagrams,
 }
 
 impl Socket {
     pub(crate) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
-        let state = UdpSocketState::new((&socket).into())?;
-        let connected = socket.peer_addr().is_ok();
-        Ok(Self { io: UdpSocket::from_std(socket)?, state, connected })
+        let datagrams = Datagrams::new(&socket)?;
+        Ok(Self { std_socket: socket.try_clone()?, io: UdpSocket::from_std(socket)?, datagrams })
     }
 }
 
@@ -33,8 +33,8 @@ impl AsyncUdpSocket for Socket {
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.io.poll_recv_ready(cx))?;
-            let received =
-                self.io.try_io(Interest::READABLE, || self.state.recv((&self.io).into(), buffers, meta));
+            let receive = || self.datagrams.receive(&self.std_socket, buffers, meta);
+            let received = self.io.try_io(Interest::READABLE, receive);
             if !received.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
                 return Poll::Ready(received);
             }
@@ -42,11 +42,7 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        if self.connected && transmit.segment_size.is_none() {
-            // Some systems refuse a destination on a connected socket; others look up the route each time.
-            return self.io.try_send(transmit.contents).map(drop);
-        }
-        self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), transmit))
+        self.io.try_io(Interest::WRITABLE, || self.datagrams.send(&self.std_socket, transmit))
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -54,7 +50,7 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn max_gso_segments(&self) -> usize {
-        self.state.max_gso_segments()
+        self.datagrams.max_gso_segments()
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

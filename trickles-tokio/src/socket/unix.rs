@@ -10,23 +10,21 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use trickles_driver::AsyncUdpSocket;
-use trickles_driver::udp::{RecvMeta, Transmit, UdpSocketState};
+use trickles_driver::udp::{RecvMeta, Transmit};
+use trickles_driver::{AsyncUdpSocket, Datagrams};
 
 #[derive(Debug)]
 pub(crate) struct Socket {
     io: AsyncFd<UdpSocket>,
     /// Registered for writing, while somebody waits for that.
     writer: Mutex<Option<AsyncFd<UdpSocket>>>,
-    state: UdpSocketState,
-    connected: bool,
+    datagrams: Datagrams,
 }
 
 impl Socket {
     pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
-        let state = UdpSocketState::new((&socket).into())?;
-        let connected = socket.peer_addr().is_ok();
-        Ok(Self { io: register(socket, Interest::READABLE)?, writer: Mutex::new(None), state, connected })
+        let datagrams = Datagrams::new(&socket)?;
+        Ok(Self { io: register(socket, Interest::READABLE)?, writer: Mutex::new(None), datagrams })
     }
 }
 
@@ -47,7 +45,7 @@ impl AsyncUdpSocket for Socket {
     ) -> Poll<io::Result<usize>> {
         loop {
             let mut ready = ready!(self.io.poll_read_ready(cx))?;
-            match self.state.recv(self.io.get_ref().into(), buffers, meta) {
+            match self.datagrams.receive(self.io.get_ref(), buffers, meta) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),
                 Ok(filled) => {
                     if filled < buffers.len() {
@@ -63,16 +61,7 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let socket = self.io.get_ref();
-        if self.connected && transmit.segment_size.is_none() {
-            // Some systems refuse a destination on a connected socket; others look up the route each time.
-            return socket.send(transmit.contents).map(drop);
-        }
-        if transmit.segment_size.is_none() && transmit.src_ip.is_none() && transmit.ecn.is_none() {
-            // A packet about which there is nothing to say costs less without control messages.
-            return socket.send_to(transmit.contents, transmit.destination).map(drop);
-        }
-        self.state.try_send(socket.into(), transmit)
+        self.datagrams.send(self.io.get_ref(), transmit)
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -87,7 +76,7 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn max_gso_segments(&self) -> usize {
-        self.state.max_gso_segments()
+        self.datagrams.max_gso_segments()
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
