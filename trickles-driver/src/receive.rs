@@ -53,12 +53,20 @@ pub(crate) struct ReceiveBatch {
 impl ReceiveBatch {
     /// `buffers`: how many are filled at once, at most. There is memory for as many as are offered.
     pub(crate) fn new(buffers: usize) -> Self {
-        let buffers = buffers.clamp(1, BATCH_SIZE);
         let bytes = pool().pop().unwrap_or_else(|| vec![0; MIN_OFFERED * BUFFER_SIZE]);
-        let meta = vec![RecvMeta::default(); buffers];
+        Self::with_memory(buffers, bytes)
+    }
+
+    /// The same, with memory for all buffers from the beginning: that of a server does not grow.
+    pub(crate) fn complete(buffers: usize) -> Self {
+        Self::with_memory(buffers, vec![0; buffers * BUFFER_SIZE])
+    }
+
+    fn with_memory(buffers: usize, bytes: Vec<u8>) -> Self {
+        let buffers = buffers.clamp(1, BATCH_SIZE);
         Self {
             bytes,
-            meta,
+            meta: vec![RecvMeta::default(); buffers],
             filled: 0,
             front: (0, 0),
             useless: 0,
@@ -67,13 +75,6 @@ impl ReceiveBatch {
             offered: MIN_OFFERED.min(buffers),
             overlooked: 0,
         }
-    }
-
-    /// The same, with memory for all buffers from the beginning: that of a server does not grow.
-    pub(crate) fn complete(buffers: usize) -> Self {
-        let mut batch = Self::new(buffers);
-        batch.bytes = vec![0; batch.meta.len() * BUFFER_SIZE];
-        batch
     }
 
     /// Replaces the batch with what the socket has, at least one datagram.
