@@ -130,6 +130,12 @@ impl KeyRing {
     /// # Errors
     /// [`KeyRingError`], naming the line at fault.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
+        let ring = Self::read(text);
+        wipe_stack();
+        ring
+    }
+
+    fn read(text: &str) -> Result<Self, KeyRingError> {
         // A vector that grows leaves its contents behind where they were.
         let mut keys = Vec::with_capacity(text.lines().count());
         for (index, line) in text.lines().map(str::trim).enumerate() {
@@ -138,7 +144,6 @@ impl KeyRing {
             }
             keys.push(parse_line(line).ok_or(KeyRingError::Malformed(index + 1))?);
         }
-        wipe_stack();
         Self::of(keys)
     }
 
