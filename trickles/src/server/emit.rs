@@ -273,7 +273,7 @@ impl Server {
         };
         let start = outbox.bytes.len();
         outbox.bytes.put(&train.header());
-        Frame::Continuation(&sealed).put(&mut outbox.bytes);
+        Frame::Continuation(&sealed).write_to(&mut outbox.bytes);
         self.queue(start..outbox.bytes.len(), outbox);
     }
 }

@@ -221,7 +221,7 @@ impl Server {
         };
         if granted {
             let start = outbox.bytes.len();
-            Response::Notice { echo, notice }.put(&mut outbox.bytes);
+            Response::Notice { echo, notice }.write_to(&mut outbox.bytes);
             self.queue(start..outbox.bytes.len(), outbox);
         }
     }

@@ -145,10 +145,11 @@ impl Frame<'_> {
 
     /// Appends the frame to `out`.
     pub fn emit(&self, out: &mut Vec<u8>) {
-        self.put(out);
+        self.write_to(out);
     }
 
-    pub(crate) fn put(&self, out: &mut impl Write) {
+    /// The same, to whatever can be written to.
+    pub(crate) fn write_to(&self, out: &mut impl Write) {
         match self {
             Self::Continuation(sealed) => {
                 out.put_u8(FRAME_CONTINUATION);
@@ -265,10 +266,11 @@ impl<'a> Response<'a> {
 
     /// Appends the response to `out`.
     pub fn emit(&self, out: &mut Vec<u8>) {
-        self.put(out);
+        self.write_to(out);
     }
 
-    pub(crate) fn put(&self, out: &mut impl Write) {
+    /// The same, to whatever can be written to.
+    pub(crate) fn write_to(&self, out: &mut impl Write) {
         match self {
             Self::Train(train) => {
                 out.put(&train.header());
