@@ -42,26 +42,13 @@ impl Client {
     }
 
     fn handle_train(&mut self, train: &Train<'_>) -> Option<Discard> {
-        let mut hold = Duration::ZERO;
         // Most packets have nothing but data.
         let others = train.frames.has_others();
-        for frame in train.frames.iter().take(if others { usize::MAX } else { 0 }) {
-            match frame {
-                Frame::Hold(micros) => hold = Duration::from_micros(u64::from(micros)),
-                Frame::Continuation(sealed) => {
-                    let fields = Continuation::peek(sealed).filter(|fields| plausible(fields, train));
-                    let Some(fields) = fields else { return Some(Discard::Field) };
-                    if self.stream.is_some_and(|stream| stream != fields.stream) {
-                        return Some(Discard::Unrelated);
-                    }
-                    self.enter_epoch(&fields, train);
-                    if let Some(flow) = self.flow.as_mut().filter(|flow| flow.knows(&fields)) {
-                        flow.hold(sealed, fields, self.now);
-                    }
-                }
-                Frame::UserContinuation(_) | Frame::Data { .. } | Frame::Stored { .. } => {}
-            }
-        }
+        let hold = match others.then(|| self.take_continuations(train)) {
+            None => Duration::ZERO,
+            Some(Ok(hold)) => hold,
+            Some(Err(discard)) => return Some(discard),
+        };
         let Some(flow) = &mut self.flow else { return Some(Discard::Unrelated) };
         self.progress = self.now;
         self.refusals = 0;
@@ -82,6 +69,29 @@ impl Client {
         }
         self.settle_input();
         None
+    }
+
+    /// Holds the continuations of a packet, and returns for how long the server has held the request.
+    fn take_continuations(&mut self, train: &Train<'_>) -> Result<Duration, Discard> {
+        let mut hold = Duration::ZERO;
+        for frame in train.frames.iter() {
+            match frame {
+                Frame::Hold(micros) => hold = Duration::from_micros(u64::from(micros)),
+                Frame::Continuation(sealed) => {
+                    let fields = Continuation::peek(sealed).filter(|fields| plausible(fields, train));
+                    let fields = fields.ok_or(Discard::Field)?;
+                    if self.stream.is_some_and(|stream| stream != fields.stream) {
+                        return Err(Discard::Unrelated);
+                    }
+                    self.enter_epoch(&fields, train);
+                    if let Some(flow) = self.flow.as_mut().filter(|flow| flow.knows(&fields)) {
+                        flow.hold(sealed, fields, self.now);
+                    }
+                }
+                Frame::UserContinuation(_) | Frame::Data { .. } | Frame::Stored { .. } => {}
+            }
+        }
+        Ok(hold)
     }
 
     /// Takes user continuations and what is stored. `presented`: the user continuation of the claim that the
