@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result};
+use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use trickles::key_ring::KeyRing;
@@ -16,11 +17,28 @@ use trickles::stats::Stats;
 use trickles_tokio::{Server, replay_filter};
 
 /// Reads how many cores are to be used: a number, or `all` that this process may use.
-pub(crate) fn parse_cores(text: &str) -> Result<NonZeroUsize, String> {
+fn parse_cores(text: &str) -> Result<NonZeroUsize, String> {
     if text == "all" {
         return available_parallelism().map_err(|error| format!("cannot tell how many there are: {error}"));
     }
     text.parse().map_err(|_| "expected a number from 1 on, or `all`".to_owned())
+}
+
+/// What can be chosen wherever streams are served.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
+    /// On how many cores to serve: a number, or `all` that this process may use. Each has a socket and a thread;
+    /// any of them goes on with any transfer. More than one needs Linux, Android or FreeBSD.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_cores)]
+    pub(crate) cores: NonZeroUsize,
+
+    /// Send and receive packets one by one, without the system's segmentation (GSO) and coalescing (GRO).
+    #[arg(long)]
+    pub(crate) no_offload: bool,
+
+    /// End when standard input does, so as not to outlive the program that has started the server.
+    #[arg(long)]
+    pub(crate) until_eof: bool,
 }
 
 /// Serves until `stop` is ready: each of the sockets, which [`bind_many`](trickles_tokio::bind_many) makes, with an
@@ -87,8 +105,8 @@ mod tests {
 
     #[test]
     fn cores_are_a_number_or_all() {
-        assert_eq!(parse_cores("3").unwrap().get(), 3);
-        assert_eq!(parse_cores("all").unwrap(), available_parallelism().unwrap());
+        assert_eq!(parse_cores("3").map(NonZeroUsize::get), Ok(3));
+        assert_eq!(parse_cores("all").ok(), available_parallelism().ok());
         for bad in ["0", "-1", "", "some", "1.5"] {
             assert!(parse_cores(bad).is_err(), "{bad}");
         }

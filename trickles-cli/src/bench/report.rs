@@ -85,8 +85,8 @@ mod tests {
         let samples = vec![sample(30.0, 500, 1001), sample(10.0, 0, 100), sample(20.0, 100, 500)];
         let figure = Figure::new(Row::Requests, Transport::Tcp, samples);
         assert_eq!(figure.per_second, 20.0);
-        let Latency { p50, p99, p999 } = figure.latency.as_ref().unwrap();
-        assert_eq!([p50, p99, p999].map(|time| time.round()), [500.0, 990.0, 999.0]);
+        let percentiles = figure.latency.as_ref().map(|latency| [latency.p50, latency.p99, latency.p999]);
+        assert_eq!(percentiles.map(|times| times.map(f64::round)), Some([500.0, 990.0, 999.0]));
         let download =
             Figure::new(Row::Download, Transport::Trickles, vec![Sample { rate: 5e9, latencies: vec![] }]);
         assert_eq!(download.latency, None);

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -18,9 +17,10 @@ use crate::bench::service::BenchService;
 use crate::bench::{MAX_TRANSFER, tcp};
 use crate::clock;
 use crate::connect::{HostError, StreamArguments};
-use crate::cores::{self, parse_cores};
+use crate::cores::{self, ServerArguments};
 use crate::exit;
 use crate::interrupt::Interrupt;
+use crate::key_file;
 use crate::server_process::LISTENING_ON;
 use crate::size::parse_size;
 
@@ -54,7 +54,7 @@ enum Command {
 ///
 /// Whoever reaches the address can have 16 GiB of zeros at a time, over at most 1024 TCP connections, and over
 /// Trickles at the pace of a client that answers. Let only those reach it who are to measure.
-/// Of new streams it takes no more a second than any server. At its end it tells the CPU time it has used.
+/// Of new streams it takes no more a second than any server; TCP is served on all cores. At its end it tells the CPU time it has used.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 struct Serve {
@@ -62,17 +62,8 @@ struct Serve {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4434")]
     listen: SocketAddr,
 
-    /// On how many cores to serve Trickles: a number, or `all`. TCP always has all.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_cores)]
-    cores: NonZeroUsize,
-
-    /// Send and receive packets one by one, without the system's segmentation (GSO) and coalescing (GRO).
-    #[arg(long)]
-    no_offload: bool,
-
-    /// End when standard input does, so as not to outlive the program that has started the server.
-    #[arg(long)]
-    until_eof: bool,
+    #[command(flatten)]
+    server: ServerArguments,
 }
 
 /// Measure, and print the medians.
@@ -129,14 +120,12 @@ impl Bench {
 
 impl Serve {
     async fn run(self) -> Result<()> {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).context("the system has no random bytes")?;
-        let ring = KeyRing::new(&[(1, key)])?;
+        let ring = KeyRing::parse(&key_file::generate(1)?)?;
         let mut interrupt = Interrupt::new()?;
         let cannot_listen = || format!("cannot listen on {}", self.listen);
         let listener = TcpListener::bind(self.listen).await.with_context(cannot_listen)?;
         let address = listener.local_addr()?;
-        let sockets = bind_many([address], self.cores.get()).with_context(cannot_listen)?;
+        let sockets = bind_many([address], self.server.cores.get()).with_context(cannot_listen)?;
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{LISTENING_ON}{address}").context("cannot write to standard output")?;
         drop(stdout);
@@ -144,10 +133,10 @@ impl Serve {
         let stop = async {
             tokio::select! {
                 () = tcp::serve(listener) => {}
-                () = interrupt.received_or_end_of_input(self.until_eof) => {}
+                () = interrupt.received_or_end_of_input(self.server.until_eof) => {}
             }
         };
-        let stats = cores::serve(replicas, ring, !self.no_offload, stop).await?;
+        let stats = cores::serve(replicas, ring, !self.server.no_offload, stop).await?;
         let requests = stats.events;
         match clock::cpu().map(|time| time.as_secs_f64()) {
             Some(cpu) => {

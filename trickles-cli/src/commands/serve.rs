@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -10,7 +9,7 @@ use clap::Args;
 use trickles_tokio::bind_many;
 
 use crate::clock;
-use crate::cores::{self, parse_cores};
+use crate::cores::{self, ServerArguments};
 use crate::file_service::FileService;
 use crate::interrupt::Interrupt;
 use crate::key_file;
@@ -67,34 +66,24 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
 
-    /// On how many cores to serve: a number, or `all` that this process may use. Each has a socket and a thread;
-    /// any of them goes on with any transfer. More than one needs Linux, Android or FreeBSD.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_cores)]
-    cores: NonZeroUsize,
-
-    /// Send and receive packets one by one, without the system's segmentation (GSO) and coalescing (GRO).
-    #[arg(long)]
-    no_offload: bool,
-
-    /// End when standard input does, so as not to outlive the program that has started the server.
-    #[arg(long)]
-    until_eof: bool,
+    #[command(flatten)]
+    server: ServerArguments,
 }
 
 impl Serve {
     pub(crate) async fn run(self) -> Result<()> {
-        let services = (0..self.cores.get()).map(|_| self.service()).collect::<Result<Vec<_>>>()?;
+        let services = (0..self.server.cores.get()).map(|_| self.service()).collect::<Result<Vec<_>>>()?;
         let keys = match &self.key_file {
             Some(path) => key_file::load(path)?,
             None => key_file::load_or_create()?,
         };
         let mut interrupt = Interrupt::new()?;
-        let sockets = bind_many([self.listen], self.cores.get())
+        let sockets = bind_many([self.listen], self.server.cores.get())
             .with_context(|| format!("cannot listen on {}", self.listen))?;
         announce(sockets[0].local_addr()?).context("cannot write to standard output")?;
-        let stop = interrupt.received_or_end_of_input(self.until_eof);
+        let stop = interrupt.received_or_end_of_input(self.server.until_eof);
         let replicas = sockets.into_iter().zip(services).collect();
-        cores::serve(replicas, keys, !self.no_offload, stop).await.map(drop)
+        cores::serve(replicas, keys, !self.server.no_offload, stop).await.map(drop)
     }
 
     /// What one core serves. They find each other's uploads as replicas on several machines do.
