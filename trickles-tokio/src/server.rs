@@ -60,6 +60,8 @@ use crate::runtime::TokioRuntime;
 /// keys and filter, so that any of them goes on with any stream.
 ///
 /// ```no_run
+/// use std::net::Ipv6Addr;
+///
 /// use trickles::key_ring::KeyRing;
 /// use trickles::replay::FilterConfig;
 /// use trickles::server::{Application, ServerConfig};
@@ -69,7 +71,7 @@ use crate::runtime::TokioRuntime;
 ///     let cores = std::thread::available_parallelism()?.get();
 ///     let filter = replay_filter(FilterConfig::default())?;
 ///     std::thread::scope(|scope| {
-///         for socket in bind_many(["[::]:4433".parse().unwrap()], cores)? {
+///         for socket in bind_many([(Ipv6Addr::UNSPECIFIED, 4433).into()], cores)? {
 ///             let (ring, filter, mut application) = (ring.clone(), filter.clone(), application());
 ///             scope.spawn(move || {
 ///                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -85,14 +85,13 @@ impl Row {
         if self == Self::OneCore { (0, 0) } else { (0, 1) }
     }
 
-    /// How many clients hold connections, for the rows about them.
-    pub fn clients(self) -> Option<u64> {
+    /// How many clients there are.
+    fn clients(self) -> u64 {
         match self {
-            Self::Busy1 => Some(1),
-            Self::Busy100 => Some(100),
-            Self::Busy10000 | Self::Idle10000 => Some(10_000),
-            Self::Idle1000 => Some(1000),
-            _ => None,
+            Self::Busy100 => 100,
+            Self::Idle1000 => 1000,
+            Self::Busy10000 | Self::Idle10000 => 10_000,
+            _ => 1,
         }
     }
 
@@ -154,7 +153,7 @@ impl Row {
                 clock.stop(scale.connections)
             }
             Self::Busy1 | Self::Busy100 | Self::Busy10000 => {
-                let clients = self.clients().unwrap_or(1);
+                let clients = self.clients();
                 let streams = open(&connector, server, clients, true).await?;
                 let streams = keep_busy(streams, (scale.requests / WARM_UP).max(clients)).await?;
                 ready()?;
@@ -164,7 +163,7 @@ impl Row {
                 clock.stop(requests)
             }
             Self::Idle1000 | Self::Idle10000 => {
-                let clients = self.clients().unwrap_or(1);
+                let clients = self.clients();
                 let _some = open(&connector, server, clients / WARM_UP, true).await?;
                 ready()?;
                 let clock = Clock::start()?;

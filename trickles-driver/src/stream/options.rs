@@ -83,8 +83,8 @@ impl<S> StreamBuilder<S> {
         self
     }
 
-    /// Most received bytes held until they are read; at least 64 KiB, by default 2 MiB. What is held and what is in flight never exceed it together, so for full speed it should cover
-    /// rate times round trip.
+    /// Most received bytes held until they are read; at least 64 KiB, by default 2 MiB. What is held and what is in
+    /// flight never exceed it together, so for full speed it should cover rate times round trip.
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
         self.options.client.receive_buffer = bytes;
         self
