@@ -59,7 +59,8 @@ impl ReceiveBatch {
 
     /// The same, with memory for all buffers from the beginning: that of a server does not grow.
     pub(crate) fn complete(buffers: usize) -> Self {
-        Self::with_memory(buffers, vec![0; buffers * BUFFER_SIZE])
+        // Zeros the system would hand out only when they are overwritten.
+        Self::with_memory(buffers, vec![1; buffers * BUFFER_SIZE])
     }
 
     fn with_memory(buffers: usize, bytes: Vec<u8>) -> Self {

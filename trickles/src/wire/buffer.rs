@@ -5,9 +5,6 @@ use std::ops::{Deref, DerefMut};
 
 use super::codec::Write;
 
-/// Smallest memory that is taken, in bytes.
-const MIN_MEMORY: usize = 4096;
-
 /// Bytes that grow at their end, like a `Vec<u8>`; room to be written to need not be zero first.
 #[derive(Clone, Default)]
 pub(crate) struct Buffer {
@@ -31,7 +28,7 @@ impl Buffer {
         let start = self.length;
         self.length += count;
         if self.length > self.memory.len() {
-            self.memory.resize(self.length.next_power_of_two().max(MIN_MEMORY), 0);
+            self.memory.resize(self.length.next_power_of_two(), 0);
         }
         &mut self.memory[start..self.length]
     }
