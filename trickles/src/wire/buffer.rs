@@ -28,7 +28,7 @@ impl Buffer {
         let start = self.length;
         self.length += count;
         if self.length > self.memory.len() {
-            self.memory.resize(self.length.next_power_of_two(), 0);
+            self.memory.resize(self.length, 0);
         }
         &mut self.memory[start..self.length]
     }
