@@ -25,7 +25,7 @@ use crate::samples::Samples;
 
 const EXAMPLES: &str = "\
 Examples:
-  compare                                        everything, 5 repetitions: 15 minutes or so
+  compare                                        everything, 5 repetitions: about 12 minutes
   compare --rows download,upload --runs 9        bulk transfers only
   compare --peers trickles,tcp,udp --rows one-core --runs 3 --out /tmp/compared
 
