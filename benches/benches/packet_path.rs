@@ -58,7 +58,8 @@ fn codec(criterion: &mut Criterion) {
 
 fn windows(criterion: &mut Criterion) {
     for curve in [CurveId::Reno, CurveId::Cubic] {
-        let epoch = Epoch::born(curve, 1 << 40, 10).recover((1 << 40) + 500, 20_000).expect("a position");
+        let epoch =
+            Epoch::born(curve, 1 << 40, 10).recover((1 << 40) + 500, 250, 20_000).expect("a position");
         criterion.bench_function(&format!("window function: {curve:?}"), |bencher| {
             bencher.iter(|| black_box(&epoch).allowed(black_box(777)));
         });

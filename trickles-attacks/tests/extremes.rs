@@ -15,7 +15,7 @@ use trickles::time::Timestamp;
 use trickles::user_continuation::{Lineage, UserContinuation};
 use trickles::wire::{Claim, ClaimKind, Frame, Request, Response, Run, Runs};
 use trickles_attacks::forge::{Forge, encode_user};
-use trickles_attacks::lab::{Choices, EPOCH, Lab, SECRET};
+use trickles_attacks::lab::{Choices, EPOCH, Lab, SECRET, after_loss, most_carried};
 use trickles_netem::{Link, Path};
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -158,7 +158,12 @@ fn claims_at_the_ends_of_every_range_are_answered_within_them() {
                 let lost = position.saturating_sub(1).max(epoch.base);
                 let proof = forge.proof(&presented.epoch, presented.tag, epoch.base..lost);
                 (
-                    ClaimKind::Recover { lost, rtt: one_of(&mut choices, [10, 1_000_000, u32::MAX]), proof },
+                    ClaimKind::Recover {
+                        lost,
+                        carried: most_carried(&epoch, lost),
+                        rtt: one_of(&mut choices, [10, 1_000_000, u32::MAX]),
+                        proof,
+                    },
                     run,
                 )
             }
@@ -189,7 +194,7 @@ fn claims_at_the_ends_of_every_range_are_answered_within_them() {
         let owned = match claim.kind {
             ClaimKind::Continue { .. } if !refresh => epoch.share(&run.positions()),
             ClaimKind::Recover { lost, rtt, .. } if !refresh => {
-                epoch.recover(lost, rtt).unwrap().share(&run.positions())
+                after_loss(&epoch, lost, rtt).unwrap().share(&run.positions())
             }
             // Whatever was granted under the presented continuation lies before.
             _ => epoch.base + epoch.allowed(first - epoch.base + 64)..u64::MAX,

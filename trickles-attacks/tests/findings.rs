@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use trickles::epoch::CurveId;
 
-use trickles_attacks::lab::{Kind, Lab, Liar, Spec, Train, runs_of, with_adopted};
+use trickles_attacks::lab::{Kind, Lab, Liar, Spec, Train, after_loss, runs_of, with_adopted};
 
 /// Two forks of a flow. One goes on at once, past a range of numbers that it leaves out. The other crosses that
 /// range one step in each freshness limit, always with the newest it has, and when it reaches the numbers of the
@@ -57,7 +57,7 @@ fn a_slow_fork_is_not_granted_what_a_fast_one_had() {
             Spec::new(&newest, Kind::Continue { proven: gap }, runs)
         } else {
             let kind = Kind::Recover { lost: gap, rtt: 500 };
-            let next = fields.epoch.recover(gap, 500).unwrap();
+            let next = after_loss(&fields.epoch, gap, 500).unwrap();
             let own = fields.first..fields.end().min(next.base);
             Spec::new(&newest, kind, with_adopted(&next, gap.max(fields.earned) + 1..fields.first, own))
         };
@@ -91,7 +91,7 @@ fn an_epoch_is_not_entered_again_by_what_its_losses_left_out() {
         let end = late.start;
         losses.push((kind, late.clone()));
         lab.wait(Duration::from_millis(1));
-        let next = trains[0].fields.epoch.recover(lost, RTT).unwrap();
+        let next = after_loss(&trains[0].fields.epoch, lost, RTT).unwrap();
         trains = claim_within(&mut lab, &mut liar, &trains, kind, lost + 1, end);
         // What the late ones own, and half of what is there before that.
         late = next.share(&late);

@@ -89,6 +89,10 @@ impl<T: Clone> Link<T> {
             self.stats.dropped_down += 1;
             return;
         }
+        if payload.len() > self.path.largest {
+            self.stats.dropped_large += 1;
+            return;
+        }
 
         let Some(departure) = self.bottleneck.admit(self.clock, payload.len(), &self.path) else {
             self.stats.dropped_queue += 1;

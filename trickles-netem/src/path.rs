@@ -53,6 +53,8 @@ pub struct Path {
     pub corrupt_bits: u8,
     /// Drops a corrupted copy when its UDP checksum tells, as the receiving kernel would.
     pub verify_checksum: bool,
+    /// Swallows datagrams with more bytes of payload than this, and tells nobody.
+    pub largest: usize,
     /// Swallows every datagram offered. Those already on their way still arrive.
     pub down: bool,
 }
@@ -75,6 +77,7 @@ impl Default for Path {
             corrupt: 0.0,
             corrupt_bits: 1,
             verify_checksum: true,
+            largest: usize::MAX,
             down: false,
         }
     }

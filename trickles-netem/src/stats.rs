@@ -19,6 +19,8 @@ pub struct Stats {
     pub dropped_loss: u64,
     /// Datagrams swallowed by an outage.
     pub dropped_down: u64,
+    /// Datagrams larger than the path carries.
+    pub dropped_large: u64,
     /// Corrupted copies dropped for their UDP checksum.
     pub dropped_checksum: u64,
     /// Corrupted copies taken out by [`Link::deliver`](crate::Link::deliver).

@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::{World, path};
 use trickles::client::{Client, ClientConfig, Failure, WriteError};
 use trickles::time::Timestamp;
+use trickles_netem::Path;
 
 const ONE_WAY: Duration = Duration::from_millis(10);
 const SECOND: Duration = Duration::from_secs(1);
@@ -120,5 +121,27 @@ fn packets_that_the_path_does_not_carry_are_given_up() {
         }
         now = client.poll_timeout().unwrap();
     }
-    assert_eq!(lengths, [9000, 9000, 1200, 1200]);
+    assert_eq!(lengths, [9000, 1200, 9000, 1200]);
+}
+
+/// A path that loses what is larger than 1300 bytes from the beginning, and one that does from the middle of a
+/// transfer on.
+#[test]
+fn a_stream_goes_on_in_packets_that_the_path_carries() {
+    let narrow = |largest| Path { largest, ..path(100, SECOND / 50, 1 << 20) };
+    let config = || ClientConfig { packet_size: Some(1472), ..ClientConfig::default() };
+    let mut world = World::new(narrow(1300), narrow(1300), 1);
+    let client = world.fetch(5_000_000, Duration::ZERO, config());
+    world.run_until(SECOND * 5);
+    assert!(world.clients[client].finished_at.is_some(), "{}", world.clients[client].received);
+
+    let mut world = World::new(narrow(1500), narrow(1500), 1);
+    let client = world.fetch(20_000_000, Duration::ZERO, config());
+    world.run_until(SECOND);
+    let before = world.clients[client].received;
+    assert!((1..20_000_000).contains(&before), "{before}");
+    world.down.set_path(narrow(1300));
+    world.run_until(SECOND * 5);
+    assert!(world.clients[client].finished_at.is_some(), "{}", world.clients[client].received);
+    assert!(world.down.stats().dropped_large > 0);
 }

@@ -32,7 +32,8 @@ pub(crate) fn scenarios(sets: &[Set], full: bool) -> Vec<Scenario> {
 
 fn alone() -> Vec<Scenario> {
     // Without random loss and for long every pair of the others meets too: this is where promises are strictest.
-    let strict = cover(&[4, 4, 3, 2]).into_iter().map(|c| vec![c[0], c[1], c[2], 0, c[3], 2]).collect::<Vec<_>>();
+    let strict =
+        cover(&[4, 4, 3, 2]).into_iter().map(|c| vec![c[0], c[1], c[2], 0, c[3], 2]).collect::<Vec<_>>();
     let mut scenarios = cells(&strict);
     scenarios.extend(cells(&cover(&[4, 4, 3, 4, 2, 3])));
     let pages = RTTS.map(|rtt| {
@@ -82,7 +83,8 @@ fn beside() -> Vec<Scenario> {
 }
 
 fn ugly() -> Vec<Scenario> {
-    let usual = Scenario { set: Set::Ugly, ..Scenario::alone(Path::USUAL, Direction::Download, Amount::Endless) };
+    let usual =
+        Scenario { set: Set::Ugly, ..Scenario::alone(Path::USUAL, Direction::Download, Amount::Endless) };
     let mut scenarios = Vec::new();
     let mut add = |title: &str, options: &[&str], seconds| {
         let options = options.iter().map(|&option| option.to_owned()).collect();
@@ -101,7 +103,11 @@ fn ugly() -> Vec<Scenario> {
         &["--step", "5:both:rate=5mbit", "--step", "10:both:rate=100mbit"],
         15,
     );
-    add("round trip 40 to 120 ms and back", &["--step", "4:both:delay=60ms", "--step", "8:both:delay=20ms"], 12);
+    add(
+        "round trip 40 to 120 ms and back",
+        &["--step", "4:both:delay=60ms", "--step", "8:both:delay=20ms"],
+        12,
+    );
     add("MTU 1280", &["--mtu", "1280"], 10);
     add("MTU 9000", &["--mtu", "9000"], 10);
     let narrow = "for node in client server; do ip netns exec $NAME-$node nft \
@@ -124,7 +130,10 @@ fn all(sizes: &[usize]) -> Vec<Vec<usize>> {
 fn cover(sizes: &[usize]) -> Vec<Vec<usize>> {
     let pairs = |row: &[usize]| -> Vec<[usize; 4]> {
         let factors = 0..row.len();
-        factors.flat_map(|a| (a + 1..row.len()).map(move |b| (a, b))).map(|(a, b)| [a, row[a], b, row[b]]).collect()
+        factors
+            .flat_map(|a| (a + 1..row.len()).map(move |b| (a, b)))
+            .map(|(a, b)| [a, row[a], b, row[b]])
+            .collect()
     };
     let candidates = all(sizes);
     let mut missing: BTreeSet<_> = candidates.iter().flat_map(|row| pairs(row)).collect();

@@ -80,7 +80,9 @@ impl FlowOutcome {
                 Line::Failed { ref error, .. } => flow.failure = Some(error.clone()),
             }
         }
-        if flow.completions.is_empty() && let Some(last) = flow.points.last() {
+        if flow.completions.is_empty()
+            && let Some(last) = flow.points.last()
+        {
             flow.bytes = last.bytes;
             micros = last.at.saturating_sub(flow.start);
         }

@@ -9,7 +9,7 @@ use trickles::epoch::{CurveId, SlowStartExit};
 use trickles::replay::FilterConfig;
 use trickles::server::ServerConfig;
 
-use crate::lab::{Answer, Choices, Kind, Lab, Liar, Spec, Train, runs_of};
+use crate::lab::{Answer, Choices, Kind, Lab, Liar, Spec, Train, after_loss, runs_of};
 
 const MOST_STEPS: usize = 300;
 
@@ -87,7 +87,7 @@ impl Claims {
         } else {
             let bound = gap.min(own.end - 1);
             let lost = bound - self.choices.below((bound - epoch.base).min(12) + 1);
-            let next = epoch.recover(lost, 400)?;
+            let next = after_loss(&epoch, lost, 400)?;
             positions.extend(own.start.max(lost + 1)..own.end.min(next.base));
             Kind::Recover { lost, rtt: 400 }
         };

@@ -14,7 +14,7 @@ use trickles::user_continuation::UserContinuation;
 use trickles::wire::{Claim, ClaimKind, Input, MAX_EMIT, MAX_PACKET_SIZE, Request, Run, Runs};
 
 use crate::forge::{Forge, encode_user};
-use crate::lab::{Choices, Lab, Liar, SECRET, Train, small_filter};
+use crate::lab::{Choices, Lab, Liar, SECRET, Train, most_carried, small_filter};
 
 const MOST_CLAIMS: usize = 20;
 
@@ -189,7 +189,11 @@ fn request(
     };
     let kind = match kind_of {
         0 => ClaimKind::Continue { proven: until, proof },
-        1 => ClaimKind::Recover { lost: until, rtt, proof },
+        1 => {
+            let most = most_carried(&epoch, until);
+            let carried = *choices.pick(&[most, most, most / 2, 1, 0, most.saturating_add(1)]);
+            ClaimKind::Recover { lost: until, carried, rtt, proof }
+        }
         2 => ClaimKind::Restart { attempt: choices.below(12) as u8, rtt: rtt * choices.below(2) as u32 },
         _ => ClaimKind::Resume { rtt },
     };

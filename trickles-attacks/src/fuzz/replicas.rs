@@ -12,7 +12,7 @@ use trickles::user_continuation::{Lineage, UserContinuation};
 use trickles::wire::Input;
 
 use super::mutate;
-use crate::lab::{Answer, Choices, Kind, Lab, Liar, RANGE, Spec, Train, runs_of};
+use crate::lab::{Answer, Choices, Kind, Lab, Liar, RANGE, Spec, Train, after_loss, runs_of};
 
 const MOST_STEPS: usize = 100;
 
@@ -90,7 +90,7 @@ fn request(liar: &Liar, choices: &mut Choices) -> Option<Vec<u8>> {
         1 => Spec::one(train, Kind::Resume { rtt: 400 }, 0..10),
         2 | 3 => {
             let lost = gap.min(some.start.saturating_sub(1));
-            let next = fields.epoch.recover(lost, 400)?;
+            let next = after_loss(&fields.epoch, lost, 400)?;
             let own = some.start.max(lost + 1)..some.end.min(next.base);
             if own.is_empty() {
                 return None;

@@ -20,6 +20,16 @@ pub enum Kind {
     Resume { rtt: u32 },
 }
 
+/// The most that a client can say a path has carried when `lost` is lost: all of the window.
+pub fn most_carried(epoch: &Epoch, lost: u64) -> u32 {
+    epoch.window(lost.saturating_sub(epoch.base))
+}
+
+/// The epoch that follows the loss of `lost` if the client says so.
+pub fn after_loss(epoch: &Epoch, lost: u64, rtt: u32) -> Option<Epoch> {
+    epoch.recover(lost, most_carried(epoch, lost), rtt)
+}
+
 /// A claim to be made.
 #[derive(Clone, Debug)]
 pub struct Spec<'a> {
@@ -174,7 +184,9 @@ impl Liar {
     pub fn request_with_proof(&self, spec: &Spec<'_>, proof: u64) -> Vec<u8> {
         let kind = match spec.kind {
             Kind::Continue { proven } => ClaimKind::Continue { proven, proof },
-            Kind::Recover { lost, rtt } => ClaimKind::Recover { lost, rtt, proof },
+            Kind::Recover { lost, rtt } => {
+                ClaimKind::Recover { lost, carried: most_carried(&spec.epoch(), lost), rtt, proof }
+            }
             Kind::Restart { attempt, rtt } => ClaimKind::Restart { attempt, rtt },
             Kind::Resume { rtt } => ClaimKind::Resume { rtt },
         };

@@ -26,7 +26,7 @@ use trickles::wire::{Frame, MAX_GRANT, MAX_RUNS, Notice, Response};
 pub use choices::Choices;
 pub use haul::{Haul, Meter};
 pub use ledger::Ledger;
-pub use liar::{Kind, Liar, Spec};
+pub use liar::{Kind, Liar, Spec, after_loss, most_carried};
 
 /// When the servers' clocks begin: some day in 2026.
 pub const EPOCH: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -105,7 +105,7 @@ pub struct Answer {
 impl Answer {
     fn parse<'a>(datagrams: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut answer = Self::default();
-        let mut packets = Vec::new();
+        let (mut packets, mut sealed) = (Vec::new(), None);
         for datagram in datagrams {
             answer.bytes += datagram.len();
             let train = match Response::parse(datagram).expect("servers send well-formed responses") {
@@ -118,17 +118,18 @@ impl Answer {
             answer.packets += 1;
             let numbers = train.number..train.number + u64::from(train.span);
             packets.push(Packet { numbers, nonce: train.nonce, bytes: datagram.len() });
-            let mut sealed = None;
             for frame in train.frames.iter() {
                 match frame {
-                    Frame::Continuation(continuation) => sealed = Some(*continuation),
+                    Frame::Continuation(continuation) => {
+                        sealed.get_or_insert(*continuation);
+                    }
                     Frame::UserContinuation(user) => answer.user = Some(user.to_vec()),
                     Frame::Data { offset, bytes } => answer.data.push((offset, bytes.to_vec())),
                     _ => {}
                 }
             }
             if train.left == 0 {
-                let sealed = sealed.expect("the last packet of a train carries its continuation");
+                let sealed = sealed.take().expect("the first packet of a train carries its continuation");
                 let fields = Continuation::peek(&sealed).expect("servers seal sane continuations");
                 let packets = std::mem::take(&mut packets);
                 answer.trains.push(Train { sealed, fields, packets, refresh: train.refresh });

@@ -7,7 +7,7 @@ use trickles::epoch::{CurveId, Epoch, SlowStartExit, adopts};
 
 use super::honest::{self, HELLO, RTT, claim_in_order, in_avoidance};
 use super::{Outcome, Strategy};
-use crate::lab::{Choices, Kind, Lab, Liar, Meter, Spec, Train, runs_of};
+use crate::lab::{Choices, Kind, Lab, Liar, Meter, Spec, Train, after_loss, runs_of};
 
 const ROUNDS: usize = 30;
 
@@ -45,7 +45,7 @@ impl Forker {
         let window = u64::from(epoch.window(gap - epoch.base));
         for back in [0, 1, 2, 3, window / 16, window / 8, window / 4, window / 2] {
             let lost = gap.min(position).saturating_sub(1 + back).max(epoch.base);
-            let Some(next) = epoch.recover(lost, RTT.as_micros() as u32) else { continue };
+            let Some(next) = after_loss(&epoch, lost, RTT.as_micros() as u32) else { continue };
             if lost < position && position < next.base {
                 let kind = Kind::Recover { lost, rtt: RTT.as_micros() as u32 };
                 ways.push((owned(&next), (kind, epoch.exit)));
@@ -57,7 +57,7 @@ impl Forker {
     /// Positions before a train's own that its claim may adopt as well.
     fn adopted(&self, train: &Train, kind: Kind, own: &[Range<u64>]) -> Vec<Range<u64>> {
         let Kind::Recover { lost, rtt } = kind else { return Vec::new() };
-        let Some(next) = train.fields.epoch.recover(lost, rtt).filter(|_| self.adopts) else {
+        let Some(next) = after_loss(&train.fields.epoch, lost, rtt).filter(|_| self.adopts) else {
             return Vec::new();
         };
         let count: u64 = own.iter().map(|run| run.end - run.start).sum();

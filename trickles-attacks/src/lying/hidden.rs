@@ -6,7 +6,7 @@ use trickles::stats::Discard;
 
 use super::honest::{RTT, WINDOW, in_avoidance};
 use super::{Outcome, Strategy};
-use crate::lab::{Kind, Lab, Liar, Meter, Packet, Spec, Train, runs_of, with_adopted};
+use crate::lab::{Kind, Lab, Liar, Meter, Packet, Spec, Train, after_loss, runs_of, with_adopted};
 
 const ROUNDS: usize = 60;
 /// One packet of so many is lost.
@@ -39,12 +39,12 @@ impl Client {
         (Self { lab, liar, declared, missing, held, emitted: 0, refused, believed: 0 }, flight)
     }
 
-    /// What an answer's way to the client leaves of it; the last packet of a train always arrives.
+    /// What an answer's way to the client leaves of it; the first packet of a train always arrives.
     fn receive(&mut self, train: &Train) {
-        let last = train.packets.last().map(|packet| packet.numbers.start);
+        let first = train.packets.first().map(|packet| packet.numbers.start);
         for packet in &train.packets {
             self.emitted += 1;
-            if self.emitted >= LOSS && Some(packet.numbers.start) != last {
+            if self.emitted >= LOSS && Some(packet.numbers.start) != first {
                 self.emitted = 0;
                 self.missing.extend(packet.numbers.clone().map(|number| (train.fields.tag, number)));
             }
@@ -144,7 +144,7 @@ impl Client {
                 continue;
             }
             for lost in (number.saturating_sub(2 * window).max(epoch.base)..position).rev() {
-                let Some(next) = epoch.recover(lost, rtt) else { continue };
+                let Some(next) = after_loss(&epoch, lost, rtt) else { continue };
                 let one = position..position + 1;
                 if position >= next.base || !next.share(&one).contains(&number) {
                     continue;
@@ -180,7 +180,7 @@ impl Client {
         }
         if let Some(lost) = lost {
             self.declared.insert(tag, lost);
-            let Some(next) = epoch.recover(lost, rtt) else { return };
+            let Some(next) = after_loss(&epoch, lost, rtt) else { return };
             let lowest = lost.max(train.fields.earned) + 1;
             let mut orphans: Vec<u64> = (lowest..train.fields.first.max(lowest))
                 .filter(|&position| !self.lab.ledger.is_granted(train.fields.flow, position))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::honest::{self, RTT, WINDOW, in_avoidance};
 use super::{Outcome, Strategy};
-use crate::lab::{Kind, Lab, Liar, Meter, Spec, Train, runs_of, with_adopted};
+use crate::lab::{Kind, Lab, Liar, Meter, Spec, Train, after_loss, runs_of, with_adopted};
 
 const ROUNDS: usize = 20;
 
@@ -60,7 +60,7 @@ impl Strategy for InventedAdoption {
     fn run(&self) -> Outcome {
         let (mut lab, mut liar, flight) = in_avoidance(WINDOW, RTT);
         let (lost, rtt) = (flight[0].fields.first, RTT.as_micros() as u32);
-        let next = flight[0].fields.epoch.recover(lost, rtt).unwrap();
+        let next = after_loss(&flight[0].fields.epoch, lost, rtt).unwrap();
         let arrived = next.base - u64::from(next.flight) / 10;
         let kind = Kind::Recover { lost, rtt };
         let mut orphans: BTreeSet<u64> = (lost + 1..arrived).collect();
@@ -134,7 +134,7 @@ impl Late {
     /// Takes one flight through an invented loss; returns what that brought of the next epoch.
     fn pass(self, lab: &mut Lab, liar: &mut Liar, flight: &[Train]) -> Vec<Train> {
         let (lost, rtt) = (flight[0].fields.first, RTT.as_micros() as u32);
-        let next = flight[0].fields.epoch.recover(lost, rtt).unwrap();
+        let next = after_loss(&flight[0].fields.epoch, lost, rtt).unwrap();
         let count = (f64::from(next.flight) * self.held) as u64;
         let held = if self.front { lost + 1..lost + 1 + count } else { next.base - count..next.base };
         let mut got = Vec::new();

@@ -8,7 +8,7 @@ use trickles::epoch::{CurveId, Epoch, SlowStartExit};
 use trickles::wire::MAX_RUNS;
 
 use crate::cases;
-use trickles_attacks::lab::{Choices, Kind, Lab, Liar, Spec, Train, runs_of, with_adopted};
+use trickles_attacks::lab::{Choices, Kind, Lab, Liar, Spec, Train, after_loss, runs_of, with_adopted};
 
 const STEP: Duration = Duration::from_millis(1);
 /// A round-trip time that no claim here is too early for, in microseconds.
@@ -80,7 +80,7 @@ struct Flight {
 fn lose(lab: &mut Lab, liar: &mut Liar, position: u64, loss: u64, choices: &mut Choices) -> Option<Flight> {
     let epoch = liar.trains[0].fields.epoch;
     let lost = epoch.base + position;
-    let next = epoch.recover(lost, RTT).unwrap();
+    let next = after_loss(&epoch, lost, RTT).unwrap();
     let arrived: BTreeSet<u64> = (lost + 1..next.base).filter(|_| !choices.chance(loss)).collect();
     let mut claimed = epoch.base;
     let birth = liar.trains[0].clone();

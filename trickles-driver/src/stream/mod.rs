@@ -13,7 +13,7 @@ mod waiters;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -81,10 +81,7 @@ impl ByteStream {
         let socket = runtime.wrap_udp_socket(socket)?;
         let seed = seed()?;
         let mut config = options.client.clone();
-        if server.ip().is_loopback() {
-            // Every system's loopback interface carries it; of other paths only the first link would be known.
-            config.packet_size.get_or_insert(MAX_PACKET_SIZE);
-        }
+        config.packet_size.get_or_insert(usual_packet_size(server.ip()));
         let shared = Arc::new(Shared::new(socket, server, |now| Client::new(config, seed, now)));
         if let Some(socket) = plain {
             socket::set_receive_offload(&socket, false);
@@ -366,3 +363,16 @@ impl Drop for Wait<'_> {
 
 #[cfg(test)]
 mod tests;
+
+/// Bytes of UDP payload that the path to a server usually carries: what is left of Ethernet's 1500 bytes, or, within
+/// this machine, what every system's loopback interface takes. Who asks for more than the path carries is answered
+/// later, not never (docs/protocol.md 7.19).
+fn usual_packet_size(server: IpAddr) -> u16 {
+    const ETHERNET: u16 = 1500;
+    const UDP_HEADER: u16 = 8;
+    match server.to_canonical() {
+        server if server.is_loopback() => MAX_PACKET_SIZE,
+        IpAddr::V4(_) => ETHERNET - 20 - UDP_HEADER,
+        IpAddr::V6(_) => ETHERNET - 40 - UDP_HEADER,
+    }
+}

@@ -144,6 +144,15 @@ fn outage_swallows_what_is_offered_and_spares_what_is_on_its_way() {
 }
 
 #[test]
+fn what_is_too_large_for_the_path_is_swallowed() {
+    let mut link = Link::new(Path { largest: SIZE, ..megabit() }, 1);
+    link.send(Duration::ZERO, vec![0; SIZE + 1], false, 0);
+    link.send(Duration::ZERO, vec![0; SIZE], false, 1);
+    assert_eq!(drain(&mut link).iter().map(|delivery| delivery.tag).collect::<Vec<_>>(), [1]);
+    assert_eq!(link.stats().dropped_large, 1);
+}
+
+#[test]
 fn new_rate_applies_behind_the_backlog() {
     let mut link = Link::new(megabit(), 1);
     flood(&mut link, 3, SIZE);

@@ -91,7 +91,7 @@ proptest! {
         prop_assert_eq!(stats.offered_packets, offers.len() as u64);
         prop_assert_eq!(stats.delivered_packets, deliveries.len() as u64);
         let dropped =
-            stats.dropped_queue + stats.dropped_loss + stats.dropped_down + stats.dropped_checksum;
+            stats.dropped_queue + stats.dropped_loss + stats.dropped_down + stats.dropped_large + stats.dropped_checksum;
         prop_assert_eq!(stats.offered_packets + stats.duplicated, stats.delivered_packets + dropped);
         prop_assert!(stats.max_queue_bytes <= path.queue);
     }

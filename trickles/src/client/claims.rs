@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
-use super::flow::Flow;
+use super::flow::{Flow, HeldTrain};
 use super::run::Run;
 use crate::continuation::Continuation;
 use crate::epoch::adopts;
@@ -61,7 +61,7 @@ impl Flow {
             let (mut runs, adopted) = self.adopt(lowest..own.positions.start, own_count);
             runs.push(own);
             let numbers = count(&runs);
-            let kind = ClaimKind::Recover { lost: parent.lost, rtt: parent.rtt, proof: parent.proof };
+            let kind = parent.recover();
             (numbers > 0).then_some(Selection { held, kind, runs, numbers, own: own_count, adopted })
         })
     }
@@ -151,13 +151,18 @@ impl Flow {
         }
     }
 
-    /// The newest continuation of the epoch that serves for positions from `lowest` on and for `highest`.
+    /// The newest continuation of the epoch that serves for positions from `lowest` on and for `highest`; if there
+    /// is one, of a train that begins at or before `highest`, so that a claim of that proves the train
+    /// (docs/protocol.md 6.10).
     fn present(&self, lowest: u64, highest: u64) -> Option<usize> {
-        self.held.iter().rposition(|held| {
+        let serves = |held: &HeldTrain| {
             held.fields.epoch.base == self.epoch.base
                 && held.fields.earned < lowest
                 && highest < held.fields.end() + MAX_TRAIN
-        })
+        };
+        let begun = self.held.partition_point(|held| held.fields.first <= highest);
+        let proven = self.held.range(..begun).rposition(serves);
+        proven.or_else(|| self.held.iter().rposition(serves))
     }
 
     /// Earlier runs to present again beside `selection`: those no answer of has been seen, newest first in the
@@ -257,7 +262,7 @@ impl Flow {
             let kind = ClaimKind::Continue { proven: parent.lost, proof: parent.proof };
             return Some((newest(parent.epoch.base)?, kind, parent.lost));
         }
-        let kind = ClaimKind::Recover { lost: parent.lost, rtt: parent.rtt, proof: parent.proof };
+        let kind = parent.recover();
         let held = self.held.iter().position(|held| {
             let fields = &held.fields;
             let own_start = fields.first.max(run.positions.start);

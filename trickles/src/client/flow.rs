@@ -2,6 +2,7 @@
 
 mod granted;
 mod losses;
+mod rate;
 #[cfg(test)]
 mod tests;
 
@@ -11,12 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::losses::Gap;
+use self::rate::ArrivalRate;
 use super::ranges::RangeSet;
 use super::run::{Run, mask};
 use crate::continuation::{Continuation, Sealed};
-use crate::epoch::{Epoch, SlowStartExit};
+use crate::epoch::{Epoch, SlowStartExit, curve};
 use crate::time::Timestamp;
-use crate::wire::{DATA_OVERHEAD, Train, room};
+use crate::wire::{ClaimKind, DATA_OVERHEAD, Train, room};
 
 /// Most continuations held.
 const MAX_HELD: usize = 4096;
@@ -35,10 +37,20 @@ pub(crate) struct Parent {
     pub(crate) epoch: Epoch,
     /// The first lost position.
     pub(crate) lost: u64,
+    /// The packets that the path was found to have held, declared for the whole flight.
+    carried: u32,
     /// The round-trip time declared for the whole flight, in microseconds.
     pub(crate) rtt: u32,
     /// Proof of all before `lost`.
     pub(crate) proof: u64,
+}
+
+impl Parent {
+    /// What claims of the flight say of the loss.
+    pub(crate) fn recover(&self) -> ClaimKind {
+        let Self { lost, carried, rtt, proof, .. } = *self;
+        ClaimKind::Recover { lost, carried, rtt, proof }
+    }
 }
 
 /// What the arrival of a numbered packet meant.
@@ -74,6 +86,7 @@ pub(crate) struct Flow {
     pub(crate) highest: u64,
     /// One past the highest number asked for: a server has no others to send.
     asked: u64,
+    rate: ArrivalRate,
     /// Numbers of the epoch that were claimed and are lost.
     lost: RangeSet,
     /// Reordering tolerated, in eighths of the round-trip time.
@@ -108,6 +121,7 @@ impl Flow {
             gaps: VecDeque::new(),
             highest: first.epoch.base,
             asked: first.epoch.base + u64::from(first.epoch.growth.window0),
+            rate: ArrivalRate::default(),
             lost: RangeSet::default(),
             reorder_eighths: 2,
             request_loss: 0,
@@ -237,6 +251,7 @@ impl Flow {
         let new = self.note_number(&numbers, train.nonce);
         let mut arrival = Arrival { new, elapsed: None, short: None };
         if arrival.new {
+            self.rate.arrived();
             self.note_gap(&numbers, now);
             if numbers.clone().any(|number| self.lost.contains(number)) {
                 // Declared lost too early: tolerate more reordering.
@@ -344,20 +359,43 @@ impl Flow {
 
     /// Enters the next epoch if the first missing number is lost and every position before it is claimed:
     /// proportional rate reduction begins.
-    pub(crate) fn recover(&mut self, rtt: u32) -> bool {
+    pub(crate) fn recover(&mut self, rtt: u32, smoothed: Duration) -> bool {
         let lost = self.prefix;
         if !self.has_lost_next() || self.claimed.first_gap(self.epoch.base, lost).is_some() {
             return false;
         }
-        let Some(next) = self.epoch.recover(lost, rtt) else { return false };
-        self.parent = Some(Parent { epoch: self.epoch, lost, rtt, proof: self.proof });
+        let carried = self.carried(smoothed);
+        let Some(next) = self.epoch.recover(lost, carried, rtt) else { return false };
+        self.parent = Some(Parent { epoch: self.epoch, lost, carried, rtt, proof: self.proof });
         self.epoch = next;
+        self.rate.start_epoch();
         self.prefix = next.base;
         self.proof = 0;
         self.beyond.clear();
         self.lost.clear();
         self.claimed.insert(lost..lost + 1);
         true
+    }
+
+    pub(crate) fn measure_rate(&mut self, smoothed: Duration, now: Timestamp) {
+        self.rate.measure(smoothed, now);
+    }
+
+    /// What a loss leaves of the window.
+    pub(crate) fn reduction(&self) -> f64 {
+        const SAMPLE: u32 = 1000;
+        f64::from(curve::curve(self.epoch.curve).reduced(SAMPLE)) / f64::from(SAMPLE)
+    }
+
+    /// From which window the loss of the first missing number reduces. An epoch that began with slow start may have one
+    /// far beyond what the path holds at the rate it has shown.
+    fn carried(&self, smoothed: Duration) -> u32 {
+        const LEAST_SHARE: u32 = 4;
+        let window = self.epoch.window(self.prefix - self.epoch.base);
+        if self.epoch.growth.window0 >= self.epoch.growth.ssthresh {
+            return window;
+        }
+        self.rate.held(smoothed).max(self.epoch.growth.window0).max(window.div_ceil(LEAST_SHARE)).min(window)
     }
 
     /// The declared exit of the epoch a continuation belongs to.

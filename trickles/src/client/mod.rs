@@ -45,7 +45,8 @@ pub struct ClientConfig {
     pub service: Vec<u8>,
     /// The congestion curve.
     pub curve: CurveId,
-    /// Size of packets, in bytes of UDP payload; 1200 if nobody knows of more that the path carries.
+    /// Size of packets, in bytes of UDP payload; 1200 if there is none. Half of the attempts to open a stream, or to
+    /// take it up after silence, ask for 1200: a path that carries less than this gets those through.
     pub packet_size: Option<u16>,
     /// Most received bytes held for the application, those it has not read included; at least 64 KiB. It
     /// bounds what is in flight, so it should cover rate times round trip, and not by far exceed what
@@ -153,11 +154,14 @@ struct OpeningSent {
     wants: arrayvec::ArrayVec<std::ops::Range<u64>, { crate::wire::MAX_WANTS }>,
     user_continuation: std::sync::Arc<[u8]>,
     input: bool,
+    packet_size: u16,
 }
 
 /// One stream, as its client sees it.
 pub struct Client {
     config: ClientConfig,
+    /// What the path carries, as far as is known.
+    packet_size: u16,
     echo: Echo,
     stream_id: u64,
     /// The server's name for the stream, once it has answered.
@@ -210,6 +214,7 @@ impl Client {
         input.write(&config.early_input);
         let hello = Opening { kind: OpeningKind::Hello, send_at: now, sent: VecDeque::new() };
         Self {
+            packet_size: config.packet_size.unwrap_or(BASE_PACKET_SIZE),
             echo: Echo { secret: nonce::prf(&seed, &[1]), next: 0 },
             stream_id: nonce::prf(&seed, &[2]),
             stream: None,
@@ -241,10 +246,6 @@ impl Client {
             stats: Stats::default(),
             config,
         }
-    }
-
-    fn packet_size(&self) -> u16 {
-        self.config.packet_size.unwrap_or(BASE_PACKET_SIZE)
     }
 
     /// Takes the network's word that nobody listens at the server's address (an ICMP error). A hint only: it

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::flow::Flow;
 use super::run::{Run, mask};
+use super::step::TIMER_GRANULARITY;
 use super::timers::MIN_RTO;
 use super::{Assembler, Client, Failure, Opening, OpeningKind, Outputs, SlowStart};
 use crate::continuation::Continuation;
@@ -196,6 +197,7 @@ impl Client {
         self.backoff = 0;
         self.probe = false;
         self.ready_since.get_or_insert(self.now);
+        flow.measure_rate(self.rtt.smoothed(), self.now);
         self.slow_start.acknowledged(u64::from(train.span));
         if let Some(sample) = sample {
             self.rtt.sample(sample);
@@ -257,7 +259,10 @@ impl Client {
         self.slow_start = SlowStart::default();
         let carried = answered.as_ref().filter(|(_, sent)| sent.input).map(|(_, sent)| sent.sent.echo);
         self.upload.restart(carried, self.input.offset());
-        let packet_size = self.packet_size();
+        if let Some((_, sent)) = &answered {
+            self.packet_size = sent.packet_size;
+        }
+        let packet_size = self.packet_size;
         let Some(flow) = &mut self.flow else { return };
         let base = fields.epoch.base;
         let numbers = base..base + u64::from(fields.epoch.growth.window0.min(64));
@@ -370,10 +375,11 @@ impl Client {
 
     pub(super) fn enter_recovery(&mut self) {
         if let Some(flow) = self.flow.as_mut().filter(|flow| flow.has_lost_next())
-            && flow.recover(self.rtt.declared())
+            && flow.recover(self.rtt.declared_after_loss(flow.reduction()), self.rtt.smoothed())
         {
             self.rtt.start_epoch();
             self.slow_start = SlowStart::default();
+            self.pacer.restart(self.now + TIMER_GRANULARITY);
         }
         self.settle_input();
     }

@@ -56,8 +56,18 @@ impl Rtt {
     /// minimum, since the age of every continuation presented with it must not be smaller, and less than twice
     /// the path's own, since half of it must not exceed the age of any claim after the queue has drained.
     pub(crate) fn declared(&self) -> u32 {
+        self.declared_below(Duration::MAX)
+    }
+
+    /// The same when the window falls to `share` of what it was: while the queue drains, continuations come that are
+    /// younger than any before.
+    pub(crate) fn declared_after_loss(&self, share: f64) -> u32 {
+        self.declared_below(self.smoothed().mul_f64(share))
+    }
+
+    fn declared_below(&self, limit: Duration) -> u32 {
         let Some((min, path)) = self.epoch_min.or(self.smoothed).zip(self.path_min) else { return 0 };
-        let min = if self.epoch_samples < SAMPLES { path } else { min.min(path * 2) };
+        let min = if self.epoch_samples < SAMPLES { path } else { min.min(path * 2).min(limit.max(path)) };
         let margin = (self.variation * 2).clamp(min / 8, min / 2);
         let micros = u32::try_from((min - margin).as_micros()).unwrap_or(u32::MAX);
         micros.clamp(RTT_BOUNDS.start, RTT_BOUNDS.end - 1)
@@ -154,6 +164,11 @@ impl Pacer {
 
     pub(crate) fn next(&self) -> Timestamp {
         self.next
+    }
+
+    /// Forgets what may be caught up: nothing leaves at once.
+    pub(crate) fn restart(&mut self, now: Timestamp) {
+        self.next = self.next.max(now);
     }
 
     /// Counts a claim for `packets` at `now`; `interval` is the time one packet takes at the pacing rate, and

@@ -82,7 +82,7 @@ impl Run {
     pub(crate) fn bytes(&self, which: Range<u64>, mut each: impl FnMut(Range<u64>)) {
         let mut cursor = Cursor::new(&self.wants);
         for number in self.numbers.clone() {
-            let sealed = self.is_opening() || number + 1 == self.numbers.end;
+            let sealed = self.is_opening() || number == self.numbers.start;
             let wanted = which.contains(&number);
             cursor.fill(room(self.packet_size, sealed), |piece| {
                 if wanted {

@@ -61,7 +61,7 @@ impl Client {
             // What says how the stream goes on was lost with the rest of its packet.
             return if flow.runs.is_empty() { Step::Hello } else { Step::Idle };
         }
-        let room = room(self.packet_size(), false) as u64;
+        let room = room(self.packet_size, false) as u64;
         let from = self.assembler.read_offset();
         let wanted = self.outputs.wanted(from, self.assembler.limit(), MAX_TRAIN * room);
         let input = self.due_input().filter(|_| wanted == 0 || !self.input_last);

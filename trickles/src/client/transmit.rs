@@ -17,9 +17,6 @@ use crate::wire::{
     MAX_WANTS, MIN_CLAIM, Request, Runs, room,
 };
 
-/// How many Hellos of more than the base packet size are sent without an answer.
-const LARGE_HELLOS: usize = 2;
-
 /// The wants of the runs of one claim under construction.
 struct Wants<'a> {
     client: &'a mut Client,
@@ -69,7 +66,7 @@ impl Client {
 
     /// How many bytes of input a request holds besides `overhead` bytes.
     pub(super) fn input_room(&self, overhead: usize) -> usize {
-        usize::from(self.packet_size()).saturating_sub(overhead)
+        usize::from(self.packet_size).saturating_sub(overhead)
     }
 
     fn send_opening(&mut self, out: &mut Vec<u8>) -> bool {
@@ -85,14 +82,16 @@ impl Client {
         for range in opening.sent.iter().flat_map(|sent| &sent.wants).chain(unanswered) {
             release(&mut self.outputs, &self.assembler, range.clone());
         }
-        if opening.kind == OpeningKind::Hello && opening.sent.len() == LARGE_HELLOS {
-            // It may be their size that the path does not carry (RFC 8899, section 4.3).
-            self.config.packet_size = self.config.packet_size.map(|size| size.min(BASE_PACKET_SIZE));
+        let settled = self.packet_size;
+        if opening.sent.len() % 2 == 1 {
+            // It may be the size that the path does not carry (RFC 8899, section 4.3): what is answered settles it.
+            self.packet_size = settled.min(BASE_PACKET_SIZE);
         }
         let sent = match opening.kind {
             OpeningKind::Hello => self.emit_hello(echo, out),
             kind => self.emit_reopening(kind, echo, out),
         };
+        self.packet_size = settled;
         let Some(sent) = sent else {
             // There is nothing to open an epoch for.
             self.active = self.now;
@@ -121,18 +120,24 @@ impl Client {
         let hello = Hello {
             echo,
             curve: self.config.curve,
-            packet_size: self.packet_size(),
+            packet_size: self.packet_size,
             stream_id: self.stream_id,
             service,
             input,
         };
-        Request::Hello(hello).emit(usize::from(self.packet_size()), out);
+        Request::Hello(hello).emit(usize::from(self.packet_size), out);
         let with_input = fin || !bytes.is_empty();
         if with_input {
             self.note_input(echo, None, &input, Arc::new([]), false);
         }
         let sent = Sent { echo, at: self.now };
-        Some(OpeningSent { sent, wants: ArrayVec::new(), user_continuation: Arc::new([]), input: with_input })
+        Some(OpeningSent {
+            sent,
+            wants: ArrayVec::new(),
+            user_continuation: Arc::new([]),
+            input: with_input,
+            packet_size: self.packet_size,
+        })
     }
 
     /// Notes a request with input as sent; `original`: the one it repeats.
@@ -179,7 +184,8 @@ impl Client {
         runs.push(wire::Run { first: 0, count: packets as u8 }, &ranges);
         self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, None, 0, out);
         let sent = Sent { echo, at: self.now };
-        Some(OpeningSent { sent, wants: ranges, user_continuation, input: input.is_some() })
+        let packet_size = self.packet_size;
+        Some(OpeningSent { sent, wants: ranges, user_continuation, input: input.is_some(), packet_size })
     }
 
     fn send_probe(&mut self, out: &mut Vec<u8>) -> bool {
@@ -239,7 +245,7 @@ impl Client {
                 pending: mask(count),
                 wants: ranges.iter().cloned().collect(),
                 user_continuation: user_continuation.clone(),
-                packet_size: wants.client.packet_size(),
+                packet_size: wants.client.packet_size,
                 input: with_input.then_some(echo),
                 first: sent,
                 last: sent,
@@ -295,9 +301,9 @@ impl Client {
         }
         // A small train earns small answers, unless the request is as large as a third of what it asks for.
         let earned = 2 * fields.bytes_per_number() * positions as usize;
-        let asked = claimed as usize * usize::from(self.packet_size());
+        let asked = claimed as usize * usize::from(self.packet_size);
         let asked = if input.is_some() { asked.min(self.expected()) } else { asked };
-        let padding = if earned >= asked { 0 } else { asked.div_ceil(3).min(self.packet_size().into()) };
+        let padding = if earned >= asked { 0 } else { asked.div_ceil(3).min(self.packet_size.into()) };
         self.input_last = input.is_some();
         self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, None, padding, out);
         true
@@ -306,10 +312,10 @@ impl Client {
     /// Bytes of the packets that the answer to input may take: as many as the last one, as long as nobody knows.
     fn expected(&self) -> usize {
         let last = self.outputs.newest().map(|held| held.output.end - held.output.start);
-        let packets = |length: u64| length / room(self.packet_size(), true) as u64 + 1;
+        let packets = |length: u64| length / room(self.packet_size, true) as u64 + 1;
         let known = last
             .filter(|&length| length > 0)
-            .map(|length| packets(length).saturating_mul(self.packet_size().into()));
+            .map(|length| packets(length).saturating_mul(self.packet_size.into()));
         known.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX)
     }
 
@@ -332,7 +338,7 @@ impl Client {
             continuation: sealed,
             kind,
             exit,
-            packet_size: self.packet_size(),
+            packet_size: self.packet_size,
             runs,
             user_continuation,
             input: None,
@@ -370,7 +376,7 @@ impl<'a> Wants<'a> {
     fn fill(&mut self, numbers: u64, sealed_each: bool) -> ArrayVec<Range<u64>, MAX_WANTS> {
         let mut ranges = ArrayVec::<Range<u64>, MAX_WANTS>::new();
         for number in 0..numbers {
-            let mut left = room(self.client.packet_size(), sealed_each || number + 1 == numbers);
+            let mut left = room(self.client.packet_size, sealed_each || number == 0);
             while left > DATA_OVERHEAD {
                 let Some(want) = self.next((left - DATA_OVERHEAD) as u64) else { return ranges };
                 left -= DATA_OVERHEAD + (want.end - want.start) as usize;

@@ -230,7 +230,7 @@ impl Upload {
             self.note_right();
         } else if counts && range.end > front {
             self.rewind(front);
-            self.depth = (self.depth / 2).max(1);
+            self.depth = (self.depth * 3 / 4).max(1);
             if self.depth == 1 {
                 self.caution = (self.caution * 2).min(MAX_CAUTION);
                 self.right = 0;

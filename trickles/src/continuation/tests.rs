@@ -118,7 +118,7 @@ proptest! {
                 prop_assert!(read.epoch.share_start(position) >= read.epoch.base);
             }
             read.epoch.exit_number();
-            read.epoch.recover(read.first, rtt);
+            read.epoch.recover(read.first, read.epoch.growth.window0, rtt);
             read.epoch.restart(acked, rtt, now);
             read.epoch.resume(acked, rtt, rtt, now);
         }

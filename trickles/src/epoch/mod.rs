@@ -161,21 +161,18 @@ impl Epoch {
     }
 
     /// The epoch that follows when `lost` is the first lost position: proportional rate reduction over the
-    /// flight, in closed form. `rtt`: microseconds. `None` when `lost` is not a position of this epoch.
-    pub fn recover(&self, lost: u64, rtt: u32) -> Option<Self> {
+    /// flight, in closed form. `carried`: the packets that the path is found to have held, from which the window is
+    /// reduced; `rtt`: microseconds. `None` when `lost` is not a position of this epoch, or `carried` is 0 or more
+    /// than the window there.
+    pub fn recover(&self, lost: u64, carried: u32, rtt: u32) -> Option<Self> {
         let lost = lost.checked_sub(self.base).filter(|&lost| lost < MAX_POSITION)?;
         let window = self.window(lost);
         let base = self.base.checked_add(self.allowed(lost)).filter(|&base| base < MAX_NUMBER)?;
-        let growth = curve::curve(self.curve).after_loss(&self.ruling(lost), self.sent_window(lost), rtt);
+        if !(1..=window).contains(&carried) {
+            return None;
+        }
+        let growth = curve::curve(self.curve).after_loss(&self.ruling(lost), carried, rtt);
         Some(Self { curve: self.curve, base, growth, flight: window.saturating_sub(1), exit: None })
-    }
-
-    /// The window that was in flight when the number at position `at` left: what the path could not hold. In
-    /// slow start it has doubled by the time the loss is seen.
-    fn sent_window(&self, at: u64) -> u32 {
-        let window0 = self.growth.window0;
-        let window = self.window(at);
-        if u64::from(window) == u64::from(window0) + at { window0.max(window.div_ceil(2)) } else { window }
     }
 
     /// The epoch a Restart opens at `now`, presented at the position `acked` relative to `base`.

@@ -274,9 +274,9 @@ impl Server {
                 self.check_proof(&continuation, proven, proof)?;
                 Plan::Grant { lost: None }
             }
-            ClaimKind::Recover { lost, rtt, proof } => {
+            ClaimKind::Recover { lost, carried, rtt, proof } => {
                 check_rtt(rtt, skewed_age)?;
-                let next = continuation.epoch.recover(lost, rtt).ok_or(Discard::Field)?;
+                let next = continuation.epoch.recover(lost, carried, rtt).ok_or(Discard::Field)?;
                 check_recover(&claim, &continuation, lost, &next)?;
                 self.check_proof(&continuation, lost, proof)?;
                 let Continuation { birth_key, flow, tag, .. } = continuation;

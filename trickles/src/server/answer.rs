@@ -73,7 +73,8 @@ impl Answer<'_> {
     ) -> Result<bool, Reset> {
         let budget = self.budget.floor.max(self.budget.per_position * (self.granted + 1));
         let limit = budget.saturating_sub(self.used).min(self.packet_size);
-        // What the budget cuts short is the last packet, which carries the continuation.
+        // What the budget cuts short is the last packet. It carries the continuation if it turns out to be the only
+        // one of its train.
         let cut = limit < self.packet_size;
         let reserve = if sealed || cut { CONTINUATION_FRAME } else { 0 };
         let needed = TRAIN_HEADER + self.front.len() + CONTINUATION_FRAME + DATA_OVERHEAD;
@@ -108,7 +109,7 @@ impl Answer<'_> {
         self.cut |= cut;
         self.stopped |= cut || exhausted;
         self.outbox.bytes.pad(start + self.packet_size);
-        // It is padded if another follows, and carries the continuation if none does.
+        // It is padded if another follows.
         self.used += limit;
         self.packets.push(Packet { start, length, numbers, position });
         Ok(true)

@@ -122,7 +122,7 @@ impl Server {
         let mut cursor = Cursor::new(wants);
         let shares = epoch.shares(run.positions());
         for (index, (position, owned)) in run.positions().zip(shares).enumerate() {
-            let sealed = |number: u64| number + 1 == numbers.end;
+            let sealed = |number: u64| number == numbers.start;
             if taken >> index & 1 == 1 {
                 for number in owned {
                     cursor.fill(room(minisocket.packet_size, sealed(number)), |_| {});
@@ -191,15 +191,17 @@ impl Server {
             continuation.count = (numbers.end - numbers.start) as u8;
             if !sealed_each {
                 continuation.earned = first.position;
+                let alone = if train.len() == 1 { CONTINUATION_FRAME } else { 0 };
                 continuation.bytes = ((train.len() - 1) * answer.packet_size
-                    + (last.length + CONTINUATION_FRAME).min(answer.packet_size))
+                    + (last.length + alone).min(answer.packet_size))
                     as u32;
             }
             let sealed = self.seal_continuation(&continuation, minisocket.client);
             let last_index = train.len() - 1;
             let mut nonces = self.nonces(template);
             for (index, packet) in train.iter_mut().enumerate() {
-                if sealed_each || index == last_index {
+                // A queue that overflows loses the end of a burst rather than its beginning.
+                if sealed_each || index == 0 {
                     answer.append_continuation(packet, &sealed);
                 }
                 let header = Train {

@@ -178,6 +178,8 @@ pub enum ClaimKind {
     Recover {
         /// The first lost position.
         lost: u64,
+        /// Packets that the path is found to have held: the next window is reduced from this.
+        carried: u32,
         /// Smallest round-trip time of the epoch, in microseconds.
         rtt: u32,
         /// The XOR of the nonces.
@@ -295,7 +297,12 @@ impl<'a> Envelope<'a> {
         let mut body = self.body;
         let kind = match self.kind {
             CONTINUE => ClaimKind::Continue { proven: body.u64()?, proof: body.u64()? },
-            RECOVER => ClaimKind::Recover { lost: body.u64()?, rtt: body.u32()?, proof: body.u64()? },
+            RECOVER => ClaimKind::Recover {
+                lost: body.u64()?,
+                carried: body.u32()?,
+                rtt: body.u32()?,
+                proof: body.u64()?,
+            },
             RESTART => ClaimKind::Restart { attempt: body.u8()?, rtt: body.u32()? },
             _ => ClaimKind::Resume { rtt: body.u32()? },
         };
@@ -378,7 +385,7 @@ impl Claim<'_> {
     pub fn length(&self) -> usize {
         let kind = match self.kind {
             ClaimKind::Continue { .. } => 16,
-            ClaimKind::Recover { .. } => 20,
+            ClaimKind::Recover { .. } => 24,
             ClaimKind::Restart { .. } => 5,
             ClaimKind::Resume { .. } => 4,
         };
@@ -401,8 +408,9 @@ impl Claim<'_> {
                 out.put_u64(proven);
                 out.put_u64(proof);
             }
-            ClaimKind::Recover { lost, rtt, proof } => {
+            ClaimKind::Recover { lost, carried, rtt, proof } => {
                 out.put_u64(lost);
+                out.put_u32(carried);
                 out.put_u32(rtt);
                 out.put_u64(proof);
             }

@@ -26,7 +26,12 @@ fn emit(request: &Request<'_>, length: usize) -> Vec<u8> {
 fn kinds() -> impl Strategy<Value = ClaimKind> {
     prop_oneof![
         any::<(u64, u64)>().prop_map(|(proven, proof)| ClaimKind::Continue { proven, proof }),
-        any::<(u64, u32, u64)>().prop_map(|(lost, rtt, proof)| ClaimKind::Recover { lost, rtt, proof }),
+        any::<(u64, u32, u32, u64)>().prop_map(|(lost, carried, rtt, proof)| ClaimKind::Recover {
+            lost,
+            carried,
+            rtt,
+            proof
+        }),
         any::<(u8, u32)>().prop_map(|(attempt, rtt)| ClaimKind::Restart { attempt, rtt }),
         any::<u32>().prop_map(|rtt| ClaimKind::Resume { rtt }),
     ]

@@ -121,8 +121,11 @@ pub(crate) async fn run(load: &Load) -> Result<()> {
 }
 
 async fn download(load: &Load, end: Instant, recorder: &mut Recorder) -> Result<()> {
-    let request =
-        Request { direction: load.direction, length: load.bytes.unwrap_or(ENDLESS), contender: load.contender };
+    let request = Request {
+        direction: load.direction,
+        length: load.bytes.unwrap_or(ENDLESS),
+        contender: load.contender,
+    };
     let started = Instant::now();
     recorder.write(&Line::Start { at: now() })?;
     let mut stream = Stream::open(load, request).await?;
@@ -149,8 +152,11 @@ async fn download(load: &Load, end: Instant, recorder: &mut Recorder) -> Result<
 }
 
 async fn upload(load: &Load, end: Instant, recorder: &mut Recorder) -> Result<()> {
-    let request =
-        Request { direction: load.direction, length: load.bytes.unwrap_or(ENDLESS), contender: load.contender };
+    let request = Request {
+        direction: load.direction,
+        length: load.bytes.unwrap_or(ENDLESS),
+        contender: load.contender,
+    };
     let started = Instant::now();
     recorder.write(&Line::Start { at: now() })?;
     let mut stream = Stream::open(load, request).await?;

@@ -8,7 +8,8 @@ use crate::client::run::Run;
 use crate::time::Timestamp;
 
 /// Floor of the reordering window: packets that leave together are handed over a scheduler tick apart.
-const MIN_REORDER: Duration = Duration::from_millis(1);
+pub(super) const MIN_REORDER: Duration = Duration::from_millis(1);
+
 /// Numbers that have been overtaken.
 #[derive(Clone, Debug)]
 pub(super) struct Gap {
