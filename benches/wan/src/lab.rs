@@ -69,7 +69,9 @@ impl Lab {
         command.args(["--seed", &seed.to_string()]);
         command.args(["--duration", &(scenario.seconds + PATIENCE).to_string()]);
         command.args(["--server", &format!("exec taskset -c 0 {} serve", program.display())]);
-        clients.iter().for_each(|client| drop(command.args(["--client", client])));
+        for client in clients {
+            command.args(["--client", client]);
+        }
         let errors = tempfile::NamedTempFile::new()?;
         command.stdout(Stdio::piped()).stderr(File::create(errors.path())?);
         let output = command.spawn().context("cannot start the lab")?.wait_with_output()?;

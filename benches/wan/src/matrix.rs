@@ -36,6 +36,10 @@ fn alone() -> Vec<Scenario> {
         cover(&[4, 4, 3, 2]).into_iter().map(|c| vec![c[0], c[1], c[2], 0, c[3], 2]).collect::<Vec<_>>();
     let mut scenarios = cells(&strict);
     scenarios.extend(cells(&cover(&[4, 4, 3, 4, 2, 3])));
+    // What random loss costs takes long to show: every rate and every round trip with every loss.
+    let lossy =
+        (1..LOSSES.len()).flat_map(|loss| (0..4).map(move |at| vec![at, (at + loss) % 4, 1, loss, 0, 2]));
+    scenarios.extend(cells(&lossy.collect::<Vec<_>>()));
     let pages = RTTS.map(|rtt| {
         let path = Path { rtt, ..Path::USUAL };
         Scenario::alone(path, Direction::Download, Amount::Bytes(PAGE))

@@ -128,8 +128,14 @@ impl Client {
         let window = u64::from(flow.window());
         let smoothed = self.rtt.smoothed().as_micros().max(1) as u64;
         let paced = window * TRAIN_TIME.as_micros() as u64 / smoothed;
-        // Two at least where TCP would acknowledge every second packet: a continuation is paid once a train.
-        (window / 8).min(MAX_TRAIN).min(paced).max(if window < 8 { 1 } else { 2 })
+        // A continuation is paid once a train. Two at least where TCP would acknowledge every second packet, and four
+        // where these are no more of a burst than two are there.
+        let least = match window {
+            0..8 => 1,
+            8..32 => 2,
+            _ => 4,
+        };
+        (window / 8).min(MAX_TRAIN).min(paced).max(least)
     }
 
     /// The input that is to be sent next.
