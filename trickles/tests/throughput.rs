@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use common::{World, path};
 use trickles::client::ClientConfig;
+use trickles::stats::Discard;
 use trickles_netem::Path;
 
 const FOREVER: u64 = 1 << 40;
@@ -127,5 +128,28 @@ fn jitter_is_not_loss() {
         println!("5 ms of jitter on {name}: {:.1} % used, goodput {goodput:.2} Mbit/s", used * 100.0);
         assert!(used >= 0.85, "{name}: {used}");
         assert!(goodput >= 0.93 * 0.85 * 100.0, "{name}: {goodput}");
+    }
+}
+
+/// Slow start overruns a short queue before the window has reached what the path holds, and of a long one it loses half
+/// of a flight. Either way the flow goes on at nearly full speed, and no continuation it presents is too old.
+#[test]
+fn a_loss_in_slow_start_leaves_the_path_full() {
+    for (mbit, one_way, queue, from, to, least) in [
+        (500, ONE_WAY, 0.25, 1, 5, 0.80),
+        (500, ONE_WAY, 1.0, 1, 5, 0.92),
+        (100, ONE_WAY * 7, 0.25, 4, 14, 0.80),
+        (100, ONE_WAY * 7, 1.0, 5, 14, 0.92),
+    ] {
+        let product = (mbit * 1_000_000 / 8) as f64 * 2.0 * one_way.as_secs_f64();
+        let down = path(mbit, one_way, (product * queue) as usize);
+        let mut world = World::new(path(1000, one_way, 1 << 20), down, 1);
+        world.fetch(FOREVER, Duration::ZERO, ClientConfig { receive_buffer: 64 << 20, ..config() });
+        world.run_until(SECOND * to);
+        let share = world.goodput(0, SECOND * from, SECOND * to) / mbit as f64;
+        let stale = world.server.as_ref().unwrap().stats().discarded(Discard::Stale);
+        println!("{mbit} Mbit/s, {:?}, queue {queue} BDP: goodput {share:.3} of the rate", one_way * 2);
+        assert!(share >= least, "{mbit} Mbit/s, {one_way:?}, queue {queue}: {share}");
+        assert_eq!(stale, 0);
     }
 }

@@ -9,7 +9,7 @@ use trickles::epoch::{CurveId, SlowStartExit};
 use trickles::replay::FilterConfig;
 use trickles::server::ServerConfig;
 
-use crate::lab::{Answer, Choices, Kind, Lab, Liar, Spec, Train, after_loss, runs_of};
+use crate::lab::{Answer, Choices, Kind, Lab, Liar, Spec, Train, after_loss, most_carried, runs_of};
 
 const MOST_STEPS: usize = 300;
 
@@ -108,7 +108,13 @@ impl Claims {
             return None;
         }
         let want = if self.choices.chance(20) { 1 + self.choices.below(3000) } else { u64::from(u32::MAX) };
-        let spec = Spec { exit, want, ..Spec::new(&train, kind, runs) };
+        let carried = match kind {
+            Kind::Recover { lost, .. } if self.choices.chance(30) => {
+                Some(self.choices.below(u64::from(most_carried(&epoch, lost)) + 2) as u32)
+            }
+            _ => None,
+        };
+        let spec = Spec { exit, carried, want, ..Spec::new(&train, kind, runs) };
         let datagram = self.liar.request(&spec)?;
         Some(self.send(datagram))
     }

@@ -37,6 +37,8 @@ pub struct Spec<'a> {
     pub train: &'a Train,
     pub kind: Kind,
     pub exit: Option<SlowStartExit>,
+    /// What the path is said to have carried in a Recover, if it is not all of the window.
+    pub carried: Option<u32>,
     pub runs: Vec<Range<u64>>,
     /// Bytes wanted for each run.
     pub want: u64,
@@ -55,6 +57,7 @@ impl<'a> Spec<'a> {
             train,
             kind,
             exit: train.fields.epoch.exit,
+            carried: None,
             runs,
             want: u64::from(u32::MAX),
             user: None,
@@ -182,10 +185,12 @@ impl Liar {
 
     /// The claim with a proof made up.
     pub fn request_with_proof(&self, spec: &Spec<'_>, proof: u64) -> Vec<u8> {
+        let epoch = spec.epoch();
         let kind = match spec.kind {
             Kind::Continue { proven } => ClaimKind::Continue { proven, proof },
             Kind::Recover { lost, rtt } => {
-                ClaimKind::Recover { lost, carried: most_carried(&spec.epoch(), lost), rtt, proof }
+                let carried = spec.carried.unwrap_or_else(|| most_carried(&epoch, lost));
+                ClaimKind::Recover { lost, carried, rtt, proof }
             }
             Kind::Restart { attempt, rtt } => ClaimKind::Restart { attempt, rtt },
             Kind::Resume { rtt } => ClaimKind::Resume { rtt },

@@ -7,7 +7,7 @@ use trickles::epoch::{CurveId, Epoch, SlowStartExit, adopts};
 
 use super::honest::{self, HELLO, RTT, claim_in_order, in_avoidance};
 use super::{Outcome, Strategy};
-use crate::lab::{Choices, Kind, Lab, Liar, Meter, Spec, Train, after_loss, runs_of};
+use crate::lab::{Choices, Kind, Lab, Liar, Meter, Spec, Train, after_loss, most_carried, runs_of};
 
 const ROUNDS: usize = 30;
 
@@ -99,7 +99,15 @@ impl Forker {
                 for own in runs_of(positions, 32).chunks(4) {
                     let mut runs = self.adopted(train, kind, own);
                     runs.extend_from_slice(own);
-                    let spec = Spec { exit, ..Spec::new(train, kind, runs) };
+                    // Windows reduced from different numbers are forks too.
+                    let carried = match kind {
+                        Kind::Recover { lost, .. } if self.choices.chance(self.whims) => {
+                            let most = most_carried(&train.fields.epoch, lost);
+                            Some(1 + self.choices.below(most.into()) as u32)
+                        }
+                        _ => None,
+                    };
+                    let spec = Spec { exit, carried, ..Spec::new(train, kind, runs) };
                     let answer = self.liar.claim(&mut self.lab, &spec);
                     self.liar.receive(&answer);
                     got.extend(answer.trains);

@@ -16,7 +16,7 @@ const TRAIN_TIME: Duration = Duration::from_millis(1);
 /// What a claim of one run with input has at most besides the input, the user continuation and wanted ranges:
 /// header, continuation, fields of the kind, packet size, flags, exit, number of runs, the run, and what precedes
 /// user continuation and input (docs/protocol.md section 2.7).
-const CLAIM_OVERHEAD: usize = HEADER + SEALED_LENGTH + 20 + 2 + 1 + 8 + 1 + 10 + 2 + 10;
+const CLAIM_OVERHEAD: usize = HEADER + SEALED_LENGTH + 24 + 2 + 1 + 8 + 1 + 10 + 2 + 10;
 
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
