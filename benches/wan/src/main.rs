@@ -7,8 +7,10 @@ mod matrix;
 mod outcome;
 mod plot;
 mod report;
+mod results;
 mod scenario;
 mod store;
+mod verdict;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,6 +23,7 @@ use tokio::task::LocalSet;
 use crate::flow::Contender;
 use crate::flow::client::Load;
 use crate::lab::Lab;
+use crate::report::Places;
 use crate::scenario::{Scenario, Set};
 use crate::store::{Run, Store};
 
@@ -52,11 +55,7 @@ enum Part {
     /// Run what has not been run yet, and write the report.
     Run(Matrix),
     /// Write the report of what has been run.
-    Report {
-        /// The directory with `runs.jsonl`; `wan.md` and pictures go there.
-        #[arg(long, default_value = DIRECTORY)]
-        out: PathBuf,
-    },
+    Report(Places),
     /// What a server's process does.
     #[command(hide = true)]
     Serve,
@@ -64,8 +63,6 @@ enum Part {
     #[command(hide = true)]
     Flow(Load),
 }
-
-const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
 
 #[derive(Debug, clap::Args)]
 struct Matrix {
@@ -97,15 +94,14 @@ struct Matrix {
     #[arg(long)]
     list: bool,
 
-    /// The directory for `runs.jsonl`, `wan.md` and pictures.
-    #[arg(long, default_value = DIRECTORY)]
-    out: PathBuf,
+    #[command(flatten)]
+    places: Places,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().part {
         Part::Run(matrix) => run(&matrix),
-        Part::Report { out } => report::write(&out).map(|()| ExitCode::SUCCESS),
+        Part::Report(places) => report::write(&places).map(|()| ExitCode::SUCCESS),
         Part::Serve => locally(flow::server::serve()),
         Part::Flow(load) => locally(flow::client::run(&load)),
     };
@@ -139,8 +135,11 @@ fn run(matrix: &Matrix) -> Result<ExitCode> {
             return Ok(ExitCode::from(SKIPPED));
         }
     };
-    std::fs::create_dir_all(&matrix.out).with_context(|| matrix.out.display().to_string())?;
-    let mut store = Store::open(&matrix.out.join(report::RUNS))?;
+    let file = &matrix.places.runs;
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    }
+    let mut store = Store::open(file)?;
     let mut due = Vec::new();
     for seed in 1..=matrix.seeds {
         for scenario in &scenarios {
@@ -165,7 +164,7 @@ fn run(matrix: &Matrix) -> Result<ExitCode> {
         bar.inc(seconds(due));
     }
     bar.finish_and_clear();
-    report::write(&matrix.out)?;
+    report::write(&matrix.places)?;
     Ok(ExitCode::SUCCESS)
 }
 

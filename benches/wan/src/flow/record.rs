@@ -25,6 +25,7 @@ pub(crate) enum Line {
 }
 
 /// Microseconds of the Unix epoch.
+#[allow(clippy::disallowed_methods, reason = "what is measured here is time, of several processes")]
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_micros() as u64
 }
