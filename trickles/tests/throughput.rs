@@ -153,3 +153,22 @@ fn a_loss_in_slow_start_leaves_the_path_full() {
         assert_eq!(stale, 0);
     }
 }
+
+/// What arrives after it was taken for lost teaches the client to wait longer, also when that loss has already ended the
+/// epoch. The windows lost until then do not come back: a fifth of all packets half a round trip late ends slow start early.
+#[test]
+fn reordering_is_not_loss_for_long() {
+    for (reorder, delay, least) in [(0.05, 5, 90.0), (0.2, 20, 35.0)] {
+        let down =
+            Path { reorder, reorder_delay: Duration::from_millis(delay), ..path(100, ONE_WAY, bdp(100)) };
+        let mut world = World::new(ample(), down, 5);
+        world.fetch(FOREVER, Duration::ZERO, config());
+        let (used, goodput) = utilisation(world, 100, 3, 23);
+        println!(
+            "{} % of packets {delay} ms late: {:.1} % used, goodput {goodput:.2} Mbit/s",
+            reorder * 100.0,
+            used * 100.0
+        );
+        assert!(goodput >= least, "{reorder}, {delay} ms: {goodput}");
+    }
+}

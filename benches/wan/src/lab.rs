@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::flow::{Contender, Direction};
+use crate::flow::Contender;
 use crate::outcome::{FlowOutcome, Outcome};
 use crate::scenario::{Amount, Group, Scenario};
 
@@ -84,10 +84,7 @@ impl Lab {
 }
 
 fn client(scenario: &Scenario, group: &Group, record: &Path) -> Result<String> {
-    let direction = match scenario.direction {
-        Direction::Download => "download",
-        Direction::Upload => "upload",
-    };
+    let direction = scenario.direction.name();
     let amount = match scenario.amount {
         Amount::Bytes(bytes) => format!("--bytes {bytes} --count 20"),
         Amount::Endless => String::new(),

@@ -55,7 +55,7 @@ pub(crate) fn goodput(results: &Results<'_>, all: &[Scenario]) -> Result<String>
         label(area, "goodput of one long flow, in parts of the link's rate".into(), (10, 8))?;
         for (row, scenario) in rows.iter().enumerate() {
             let top = (3 * LINE + row as u32 * block * LINE) as i32;
-            label(area, format!("{}, {:?}", scenario.path, scenario.direction).to_lowercase(), (10, top))?;
+            label(area, format!("{}, {}", scenario.path, scenario.direction.name()), (10, top))?;
             for (index, who) in Contender::ALL.into_iter().enumerate() {
                 let Some(rate) = results.median(scenario, who, goodput_of) else { continue };
                 let share = rate / 1e6 / scenario.path.rate;

@@ -79,9 +79,9 @@ fn text(results: &Results<'_>, all: &[Scenario], verdicts: &str) -> Result<Strin
         let queue = |who| digits(results.median(scenario, who, |outcome| Some(outcome.queue[0])), 1);
         writeln!(
             out,
-            "| {} | {:?} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             scenario.path,
-            scenario.direction,
+            scenario.direction.name(),
             rates.join(" | "),
             digits(results.ratio(scenario, Contender::Cubic), 2),
             digits(results.median(scenario, Contender::Trickles, used(scenario)), 3),
@@ -103,9 +103,9 @@ fn text(results: &Results<'_>, all: &[Scenario], verdicts: &str) -> Result<Strin
         });
         writeln!(
             out,
-            "| {} | {:?} | {} KiB | {} |",
+            "| {} | {} | {} KiB | {} |",
             scenario.path,
-            scenario.direction,
+            scenario.direction.name(),
             bytes >> 10,
             times.join(" | ")
         )?;

@@ -20,6 +20,8 @@ use crate::epoch::{Epoch, SlowStartExit, curve};
 use crate::time::Timestamp;
 use crate::wire::{ClaimKind, DATA_OVERHEAD, Train, room};
 
+/// Most reordering tolerated: a round trip.
+const MAX_REORDER_EIGHTHS: u32 = 8;
 /// Most continuations held.
 const MAX_HELD: usize = 4096;
 
@@ -89,6 +91,8 @@ pub(crate) struct Flow {
     rate: ArrivalRate,
     /// Numbers of the epoch that were claimed and are lost.
     lost: RangeSet,
+    /// Those of the epoch before: if they come after all, what ended it was no loss.
+    lost_before: RangeSet,
     /// Reordering tolerated, in eighths of the round-trip time.
     reorder_eighths: u32,
     /// Share of claims that needed to be presented again, in 1/65536.
@@ -123,6 +127,7 @@ impl Flow {
             asked: first.epoch.base + u64::from(first.epoch.growth.window0),
             rate: ArrivalRate::default(),
             lost: RangeSet::default(),
+            lost_before: RangeSet::default(),
             reorder_eighths: 2,
             request_loss: 0,
             double_grants: 0,
@@ -253,10 +258,12 @@ impl Flow {
         if arrival.new {
             self.rate.arrived();
             self.note_gap(&numbers, now);
-            if numbers.clone().any(|number| self.lost.contains(number)) {
+        }
+        for lost in [&mut self.lost, &mut self.lost_before] {
+            if lost.contains(numbers.start) {
                 // Declared lost too early: tolerate more reordering.
-                self.reorder_eighths = (2 * self.reorder_eighths).min(8);
-                self.lost.remove(numbers.clone());
+                self.reorder_eighths = (2 * self.reorder_eighths).min(MAX_REORDER_EIGHTHS);
+                lost.remove(numbers.clone());
             }
         }
         let Some(index) = self.run_index(numbers.start) else { return arrival };
@@ -372,7 +379,7 @@ impl Flow {
         self.prefix = next.base;
         self.proof = 0;
         self.beyond.clear();
-        self.lost.clear();
+        self.lost_before = std::mem::take(&mut self.lost);
         self.claimed.insert(lost..lost + 1);
         true
     }

@@ -150,10 +150,6 @@ impl RangeSet {
         let last = Some(self.last.clone()).filter(|last| !last.is_empty());
         self.lower.iter().map(|(&start, &end)| start..end).chain(last)
     }
-
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
 }
 
 #[cfg(test)]
