@@ -65,7 +65,7 @@ fn text(results: &Results<'_>, all: &[Scenario], verdicts: &str) -> Result<Strin
          bytes, in Mbit/s; loss is in each direction; queues of less than three packets are run with three. Medians \
          where there are several runs.\n\n\
          ## What it shows\n\n{verdicts}\n",
-        kernel.trim()
+        kernel.trim().split('-').next().unwrap_or_default()
     );
     let of = |set, short| all.iter().filter(move |s| s.set == set && s.is_short() == short);
     writeln!(
