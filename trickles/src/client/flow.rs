@@ -388,10 +388,10 @@ impl Flow {
         self.rate.measure(smoothed, now);
     }
 
-    /// What a loss leaves of the window.
-    pub(crate) fn reduction(&self) -> f64 {
-        const SAMPLE: u32 = 1000;
-        f64::from(curve::curve(self.epoch.curve).reduced(SAMPLE)) / f64::from(SAMPLE)
+    /// The round trip that a loss leaves if the queue falls as the window does.
+    pub(crate) fn reduced(&self, smoothed: Duration) -> Duration {
+        let micros = u32::try_from(smoothed.as_micros()).unwrap_or(u32::MAX);
+        Duration::from_micros(curve::curve(self.epoch.curve).reduced(micros).into())
     }
 
     /// From which window the loss of the first missing number reduces. An epoch that began with slow start may have one

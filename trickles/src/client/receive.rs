@@ -375,7 +375,7 @@ impl Client {
 
     pub(super) fn enter_recovery(&mut self) {
         if let Some(flow) = self.flow.as_mut().filter(|flow| flow.has_lost_next())
-            && flow.recover(self.rtt.declared_after_loss(flow.reduction()), self.rtt.smoothed())
+            && flow.recover(self.rtt.declared_below(flow.reduced(self.rtt.smoothed())), self.rtt.smoothed())
         {
             self.rtt.start_epoch();
             self.slow_start = SlowStart::default();

@@ -59,13 +59,9 @@ impl Rtt {
         self.declared_below(Duration::MAX)
     }
 
-    /// The same when the window falls to `share` of what it was: while the queue drains, continuations come that are
-    /// younger than any before.
-    pub(crate) fn declared_after_loss(&self, share: f64) -> u32 {
-        self.declared_below(self.smoothed().mul_f64(share))
-    }
-
-    fn declared_below(&self, limit: Duration) -> u32 {
+    /// The same, of a minimum of at most `limit`: while a queue drains, continuations come that are younger than any
+    /// before.
+    pub(crate) fn declared_below(&self, limit: Duration) -> u32 {
         let Some((min, path)) = self.epoch_min.or(self.smoothed).zip(self.path_min) else { return 0 };
         let min = if self.epoch_samples < SAMPLES { path } else { min.min(path * 2).min(limit.max(path)) };
         let margin = (self.variation * 2).clamp(min / 8, min / 2);

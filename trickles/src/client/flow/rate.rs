@@ -11,8 +11,8 @@ pub(super) struct ArrivalRate {
     /// Since when packets are being counted.
     since: Timestamp,
     count: u64,
-    /// Packets a second.
-    highest: f64,
+    /// So many packets in so many microseconds.
+    highest: (u64, u64),
 }
 
 impl ArrivalRate {
@@ -25,18 +25,28 @@ impl ArrivalRate {
     pub(super) fn measure(&mut self, smoothed: Duration, now: Timestamp) {
         let elapsed = now.since(self.since);
         if elapsed >= (smoothed / 4).max(MIN_REORDER) {
-            self.highest = self.highest.max(self.count as f64 / elapsed.as_secs_f64());
+            let (packets, micros) = self.highest;
+            let elapsed = micros_of(elapsed);
+            if u128::from(self.count) * u128::from(micros) >= u128::from(packets) * u128::from(elapsed) {
+                self.highest = (self.count, elapsed);
+            }
             (self.since, self.count) = (now, 0);
         }
     }
 
     /// Forgets how high it was.
     pub(super) fn start_epoch(&mut self) {
-        self.highest = 0.0;
+        self.highest = (0, 0);
     }
 
     /// How many packets are on the path at this rate.
     pub(super) fn held(&self, smoothed: Duration) -> u32 {
-        (self.highest * smoothed.as_secs_f64()) as u32
+        let (packets, micros) = self.highest;
+        let held = u128::from(packets) * u128::from(micros_of(smoothed)) / u128::from(micros.max(1));
+        u32::try_from(held).unwrap_or(u32::MAX)
     }
+}
+
+fn micros_of(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
