@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
@@ -37,6 +38,9 @@ pub(crate) struct Owner {
     pub(crate) positions: Range<u64>,
     pub(crate) numbers: Range<u64>,
 }
+
+/// How far `rooted` may lag behind: a small part of what any server that is not overrun remembers.
+const RENEWAL: Duration = Duration::from_millis(100);
 
 impl Flow {
     /// The positions to claim next for about `numbers` packets: in ascending order, what a loss left over
@@ -151,18 +155,22 @@ impl Flow {
         }
     }
 
-    /// The newest continuation of the epoch that serves for positions from `lowest` on and for `highest`; if there
-    /// is one, of a train that begins at or before `highest`, so that a claim of that proves the train
-    /// (docs/protocol.md 6.10).
+    /// The newest continuation of the epoch that serves for positions from `lowest` on and for `highest`. Once
+    /// `rooted` lags behind in it, one of a train that begins at or before `highest`, if there is one: a claim of
+    /// that proves the train (docs/protocol.md 6.10).
     fn present(&self, lowest: u64, highest: u64) -> Option<usize> {
         let serves = |held: &HeldTrain| {
             held.fields.epoch.base == self.epoch.base
                 && held.fields.earned < lowest
                 && highest < held.fields.end() + MAX_TRAIN
         };
+        let newest = self.held.iter().rposition(serves)?;
+        let fields = &self.held[newest].fields;
+        if fields.issued.since(fields.rooted) < RENEWAL {
+            return Some(newest);
+        }
         let begun = self.held.partition_point(|held| held.fields.first <= highest);
-        let proven = self.held.range(..begun).rposition(serves);
-        proven.or_else(|| self.held.iter().rposition(serves))
+        self.held.range(..begun).rposition(serves).or(Some(newest))
     }
 
     /// Earlier runs to present again beside `selection`: those no answer of has been seen, newest first in the
