@@ -120,15 +120,17 @@ pub(crate) async fn run(load: &Load) -> Result<()> {
     Ok(())
 }
 
-async fn download(load: &Load, end: Instant, recorder: &mut Recorder) -> Result<()> {
-    let request = Request {
-        direction: load.direction,
-        length: load.bytes.unwrap_or(ENDLESS),
-        contender: load.contender,
-    };
+/// Opens the stream of a transfer: when that began, and what is asked for.
+async fn begin(load: &Load, recorder: &mut Recorder) -> Result<(Instant, Request, Stream)> {
+    let length = load.bytes.unwrap_or(ENDLESS);
+    let request = Request { direction: load.direction, length, contender: load.contender };
     let started = Instant::now();
     recorder.write(&Line::Start { at: now() })?;
-    let mut stream = Stream::open(load, request).await?;
+    Ok((started, request, Stream::open(load, request).await?))
+}
+
+async fn download(load: &Load, end: Instant, recorder: &mut Recorder) -> Result<()> {
+    let (started, request, mut stream) = begin(load, recorder).await?;
     let mut buffer = vec![0; PIECE];
     let (mut bytes, mut heard, mut tick) = (0, None, started + TICK);
     while bytes < request.length && (load.bytes.is_some() || Instant::now() < end) {
@@ -152,14 +154,7 @@ async fn download(load: &Load, end: Instant, recorder: &mut Recorder) -> Result<
 }
 
 async fn upload(load: &Load, end: Instant, recorder: &mut Recorder) -> Result<()> {
-    let request = Request {
-        direction: load.direction,
-        length: load.bytes.unwrap_or(ENDLESS),
-        contender: load.contender,
-    };
-    let started = Instant::now();
-    recorder.write(&Line::Start { at: now() })?;
-    let mut stream = Stream::open(load, request).await?;
+    let (started, request, mut stream) = begin(load, recorder).await?;
     let piece = vec![0; PIECE];
     let (mut bytes, mut tick) = (0, started + TICK);
     while bytes < request.length && (load.bytes.is_some() || Instant::now() < end) {
