@@ -112,19 +112,29 @@ fn any_epoch(choices: &mut Choices) -> Epoch {
 fn answer(lab: &mut Lab, claim: &Claim<'_>) -> (BTreeSet<u64>, bool) {
     let mut datagram = Vec::new();
     Request::Claim(claim.clone()).emit(1200, &mut datagram);
-    let (mut numbers, mut refresh) = (BTreeSet::new(), false);
+    let presented = Continuation::peek(claim.continuation).expect("what is forged is sane");
+    let (mut numbers, mut refresh, mut expected) = (BTreeSet::new(), false, presented.first);
     for packet in lab.raw(&datagram, SocketAddr::from((CLIENT, PORT))) {
         let Some(Response::Train(train)) = Response::parse(&packet) else { continue };
         refresh |= train.refresh;
-        for number in train.number..train.number + u64::from(train.span) {
-            assert!(numbers.insert(number), "{number} twice");
-        }
         for frame in train.frames.iter() {
-            if let Frame::Continuation(sealed) = frame {
-                let fields = Continuation::peek(sealed).expect("what is sealed is within its bounds");
-                assert!(fields.first <= train.number && train.number < fields.end());
-                assert!(fields.epoch.base < MAX_NUMBER);
-            }
+            let fields = match frame {
+                Frame::Continuation(sealed) => Continuation::peek(sealed),
+                Frame::Abbreviated { fields, exit } => {
+                    let numbers = train.numbers(presented.first).expect("numbers fit");
+                    let numbers = numbers.start..numbers.end + u64::from(train.left);
+                    presented.restore(fields, numbers, claim.exit.filter(|_| exit)).map(|(_, fields)| fields)
+                }
+                _ => continue,
+            };
+            let fields = fields.expect("what is sealed is within its bounds");
+            assert!(fields.epoch.base < MAX_NUMBER);
+            expected = fields.first;
+            let own = train.numbers(expected).expect("numbers fit");
+            assert!(fields.first <= own.start && own.end <= fields.end());
+        }
+        for number in train.numbers(expected).expect("numbers fit") {
+            assert!(numbers.insert(number), "{number} twice");
         }
     }
     (numbers, refresh)
@@ -233,7 +243,8 @@ fn transfer(left: u64, length: u64, losses: bool) -> (u64, Result<(), Failure>) 
                 let base = MAX_NUMBER - left;
                 let fields = continuation(Epoch::born(hello.curve, base, 10), base, 10, server_now);
                 let mut opening =
-                    [&[1, 16][..], &hello.echo.to_be_bytes(), &base.to_be_bytes(), &[10, 0]].concat();
+                    [&[1, 16][..], &hello.echo.to_be_bytes(), &(base as u32).to_be_bytes(), &[10, 0]]
+                        .concat();
                 opening.extend(forge.proof(&fields.epoch, fields.tag, base..base + 10).to_be_bytes());
                 Frame::UserContinuation(&user_continuation(&forge, length)).emit(&mut opening);
                 Frame::Continuation(&forge.seal(&fields, CLIENT.into())).emit(&mut opening);

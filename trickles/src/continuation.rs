@@ -1,7 +1,10 @@
 //! The transport continuation: the state of a flow as of one train, carried by the client
 //! (docs/protocol.md section 3).
 
+use std::ops::Range;
 use std::time::Duration;
+
+use arrayvec::ArrayVec;
 
 use crate::epoch::{CurveId, Epoch, Growth, MAX_NUMBER, MAX_POSITION, SlowStartExit};
 use crate::key_ring::TAG_LENGTH;
@@ -13,8 +16,15 @@ pub const BODY_LENGTH: usize = 104;
 /// Length of a sealed continuation, in bytes.
 pub const SEALED_LENGTH: usize = BODY_LENGTH + TAG_LENGTH;
 
+/// Length of an abbreviated continuation, in bytes.
+pub const ABBREVIATED_LENGTH: usize = 2 + 4 + 4 + 8 + 4 + 2 + 4 + TAG_LENGTH;
+
 /// A continuation as it travels: body and authentication tag.
 pub type Sealed = [u8; SEALED_LENGTH];
+
+/// What of a continuation differs from others of its epoch and is not in the header of its packet, and the tag
+/// (docs/protocol.md 3.11).
+pub type Abbreviated = [u8; ABBREVIATED_LENGTH];
 
 /// The state of a flow as of one train. A client can read it; only a holder of the key ring can make one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +80,7 @@ impl Continuation {
 
     /// The body, ready to be sealed.
     pub(crate) fn encode(&self) -> [u8; BODY_LENGTH] {
-        let mut out = Vec::with_capacity(BODY_LENGTH);
+        let mut out = ArrayVec::<u8, BODY_LENGTH>::new();
         let Epoch { curve, base, growth, flight, exit } = self.epoch;
         out.put_u16(self.key);
         out.put_u16(self.birth_key);
@@ -90,12 +100,58 @@ impl Continuation {
         out.put_u8(self.count);
         out.put(&(self.earned.wrapping_sub(base)).to_be_bytes()[2..]);
         out.put_u64(self.issued.as_micros());
-        out.put_u32(u32::try_from(self.issued.since(self.rooted).as_micros()).unwrap_or(u32::MAX));
+        out.put_u32(self.rooted_ago());
         out.put_u16(self.port);
         out.put_u32(self.bytes);
-        let mut body = [0; BODY_LENGTH];
-        body.copy_from_slice(&out);
-        body
+        filled(&out)
+    }
+
+    /// Microseconds from `rooted` to `issued`, as they travel.
+    fn rooted_ago(&self) -> u32 {
+        u32::try_from(self.issued.since(self.rooted).as_micros()).unwrap_or(u32::MAX)
+    }
+
+    /// What of it the client cannot know that presented another continuation of the epoch. The train is earned by a
+    /// position of the epoch itself.
+    pub(crate) fn abbreviate(&self, tag: &[u8; TAG_LENGTH]) -> Abbreviated {
+        let mut out = ArrayVec::<u8, ABBREVIATED_LENGTH>::new();
+        out.put_u16(self.key);
+        out.put_u32(self.issuer);
+        out.put_u32((self.first - self.earned) as u32);
+        out.put_u64(self.issued.as_micros());
+        out.put_u32(self.rooted_ago());
+        out.put_u16(self.port);
+        out.put_u32(self.bytes);
+        out.put(tag);
+        filled(&out)
+    }
+
+    /// The continuation of a train with these `numbers`, from what came with it. `self` is another of its epoch,
+    /// `exit` whether that has `declared` a slow start exit by then. `None` if that makes no sense.
+    pub fn restore(
+        &self,
+        abbreviated: &Abbreviated,
+        numbers: Range<u64>,
+        exit: Option<SlowStartExit>,
+    ) -> Option<(Sealed, Self)> {
+        let mut reader = Reader::new(abbreviated);
+        let (key, issuer) = (reader.u16()?, reader.u32()?);
+        let earned = numbers.start.checked_sub(u64::from(reader.u32()?))?;
+        let issued = Timestamp::from_micros(reader.u64()?);
+        let rooted = rooted(issued, reader.u32()?);
+        let (port, bytes) = (reader.u16()?, reader.u32()?);
+        let count = u8::try_from(numbers.end.checked_sub(numbers.start)?).ok()?;
+        let epoch = Epoch { exit, ..self.epoch };
+        if numbers.start < epoch.base {
+            return None;
+        }
+        let first = numbers.start;
+        let fields = Self { key, issuer, epoch, first, count, earned, issued, rooted, port, bytes, ..*self };
+        let mut sealed = [0; SEALED_LENGTH];
+        let (body, tag) = sealed.split_at_mut(BODY_LENGTH);
+        body.copy_from_slice(&fields.encode());
+        tag.copy_from_slice(reader.rest());
+        (Self::peek(&sealed) == Some(fields)).then_some((sealed, fields))
     }
 
     /// Reads a body and checks the bounds of every field.
@@ -122,11 +178,7 @@ impl Continuation {
         // Sign-extended: the earning position may belong to the flight before the epoch.
         let earned = base.wrapping_add((((uint48(&mut reader)? << 16) as i64) >> 16) as u64);
         let issued = Timestamp::from_micros(reader.u64()?);
-        let rooted = match reader.u32()? {
-            // Saturated: at an unknown distance, which must not count as a smaller one.
-            u32::MAX => Timestamp::ZERO,
-            micros => issued - Duration::from_micros(u64::from(micros)),
-        };
+        let rooted = rooted(issued, reader.u32()?);
         let port = reader.u16()?;
         let bytes = reader.u32()?;
         let epoch = Epoch { curve, base, growth, flight, exit };
@@ -160,6 +212,22 @@ impl Continuation {
     pub fn peek(sealed: &Sealed) -> Option<Self> {
         Self::decode(sealed.first_chunk()?)
     }
+}
+
+/// The moment so many microseconds before `issued`.
+fn rooted(issued: Timestamp, micros: u32) -> Timestamp {
+    match micros {
+        // Saturated: at an unknown distance, which must not count as a smaller one.
+        u32::MAX => Timestamp::ZERO,
+        micros => issued - Duration::from_micros(u64::from(micros)),
+    }
+}
+
+/// The bytes of `out`, which is as long.
+fn filled<const N: usize>(out: &ArrayVec<u8, N>) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(out);
+    bytes
 }
 
 fn uint48(reader: &mut Reader<'_>) -> Option<u64> {

@@ -24,6 +24,10 @@ pub(super) fn run(bytes: &[u8]) {
     if let Some(response) = Response::parse(bytes) {
         match response {
             Response::Train(train) => {
+                for expected in [0, 1 << 40, u64::MAX] {
+                    let numbers = train.numbers(expected);
+                    assert!(numbers.is_none_or(|numbers| numbers.start as u32 == train.number));
+                }
                 let mut frames = Vec::new();
                 for frame in train.frames.iter() {
                     if let Frame::Continuation(sealed) = frame {

@@ -21,7 +21,7 @@ use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Server, 
 use trickles::stats::Discard;
 use trickles::time::Timestamp;
 use trickles::user_continuation::MAX_STATE;
-use trickles::wire::{Frame, MAX_GRANT, MAX_RUNS, Notice, Response};
+use trickles::wire::{Frame, MAX_GRANT, MAX_RUNS, Notice, Request, Response};
 
 pub use choices::Choices;
 pub use haul::{Haul, Meter};
@@ -103,9 +103,17 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn parse<'a>(datagrams: impl Iterator<Item = &'a [u8]>) -> Self {
+    /// Reads what was sent in answer to `request`.
+    fn parse<'a>(request: &[u8], datagrams: impl Iterator<Item = &'a [u8]>) -> Self {
+        let claim = match Request::parse(request) {
+            Some(Request::Claim(claim)) => Some(claim),
+            _ => None,
+        };
+        let presented = claim.as_ref().and_then(|claim| Continuation::peek(claim.continuation));
+        let exit = claim.and_then(|claim| claim.exit);
+        let mut expected = presented.as_ref().map_or(0, |presented| presented.first);
         let mut answer = Self::default();
-        let (mut packets, mut sealed) = (Vec::new(), None);
+        let (mut packets, mut continuation) = (Vec::new(), None);
         for datagram in datagrams {
             answer.bytes += datagram.len();
             let train = match Response::parse(datagram).expect("servers send well-formed responses") {
@@ -116,21 +124,30 @@ impl Answer {
                 }
             };
             answer.packets += 1;
-            let numbers = train.number..train.number + u64::from(train.span);
-            packets.push(Packet { numbers, nonce: train.nonce, bytes: datagram.len() });
             for frame in train.frames.iter() {
                 match frame {
-                    Frame::Continuation(continuation) => {
-                        sealed.get_or_insert(*continuation);
+                    Frame::Continuation(sealed) => {
+                        let fields = Continuation::peek(sealed).expect("servers seal sane continuations");
+                        expected = fields.first;
+                        continuation.get_or_insert((*sealed, fields));
+                    }
+                    Frame::Abbreviated { fields, exit: exits } => {
+                        let numbers = train.numbers(expected).expect("servers have sane numbers");
+                        let numbers = numbers.start..numbers.end + u64::from(train.left);
+                        let presented = presented.as_ref().expect("claims present a continuation");
+                        let restored = presented.restore(fields, numbers, exit.filter(|_| exits));
+                        continuation = Some(restored.expect("servers seal sane continuations"));
                     }
                     Frame::UserContinuation(user) => answer.user = Some(user.to_vec()),
                     Frame::Data { offset, bytes } => answer.data.push((offset, bytes.to_vec())),
                     _ => {}
                 }
             }
+            let numbers = train.numbers(expected).expect("servers have sane numbers");
+            packets.push(Packet { numbers, nonce: train.nonce, bytes: datagram.len() });
             if train.left == 0 {
-                let sealed = sealed.take().expect("the first packet of a train carries its continuation");
-                let fields = Continuation::peek(&sealed).expect("servers seal sane continuations");
+                let (sealed, fields) =
+                    continuation.take().expect("a train's first packet has its continuation");
                 let packets = std::mem::take(&mut packets);
                 answer.trains.push(Train { sealed, fields, packets, refresh: train.refresh });
             }
@@ -209,7 +226,7 @@ impl Lab {
     ) -> Answer {
         self.outbox.clear();
         self.server.handle(datagram, from, self.now, application, &mut self.outbox).unwrap();
-        let answer = Answer::parse(self.outbox.packets());
+        let answer = Answer::parse(datagram, self.outbox.packets());
         self.ledger.record(&answer.trains, self.now, self.horizon());
         let packets = answer.trains.iter().flat_map(|train| &train.packets);
         self.emitted += packets.map(|packet| packet.bytes as u64).sum::<u64>();
@@ -218,7 +235,7 @@ impl Lab {
 
     /// The same for claims under continuations that no server has issued, of which the ledger knows nothing.
     pub fn exchange_forged(&mut self, datagram: &[u8], from: SocketAddr) -> Answer {
-        Answer::parse(self.raw(datagram, from).iter().map(Vec::as_slice))
+        Answer::parse(datagram, self.raw(datagram, from).iter().map(Vec::as_slice))
     }
 
     /// The same without a look at the answer: its packets.

@@ -8,7 +8,7 @@ use trickles::epoch::CurveId;
 use trickles::key_ring::KeyRing;
 use trickles::server::ServerConfig;
 use trickles::stats::Discard;
-use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, Run, Runs, room};
+use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, Form, Run, Runs, room};
 use trickles::wire::{Hello, Input, Request};
 
 use crate::cases;
@@ -129,7 +129,7 @@ fn padding_counts_against_the_bound_for_another_port() {
     let proven = train.fields.end();
     let proof = liar.proof(&epoch, train.fields.tag, proven).unwrap();
     // Each piece leaves room for a data frame's header but not for a byte behind it.
-    let piece = (room(BASE_PACKET_SIZE, false) - 2 * DATA_OVERHEAD) as u64;
+    let piece = (room(BASE_PACKET_SIZE, Form::Absent) - 2 * DATA_OVERHEAD) as u64;
     let wants: Vec<_> = (0..16).map(|index| index * 2000..index * 2000 + piece).collect();
     let mut runs = Runs::default();
     assert!(runs.push(Run { first: train.fields.first, count: 20 }, &wants));

@@ -1,6 +1,7 @@
 //! One flow: which numbers have arrived, which are lost, which positions are claimed, and in which epoch.
 
 mod granted;
+mod held;
 mod losses;
 mod rate;
 #[cfg(test)]
@@ -11,27 +12,18 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use self::held::HeldTrain;
 use self::losses::Gap;
 use self::rate::ArrivalRate;
 use super::ranges::RangeSet;
 use super::run::{Run, mask};
-use crate::continuation::{Continuation, Sealed};
+use crate::continuation::Continuation;
 use crate::epoch::{Epoch, SlowStartExit, curve};
 use crate::time::Timestamp;
-use crate::wire::{ClaimKind, DATA_OVERHEAD, Train, room};
+use crate::wire::{ClaimKind, DATA_OVERHEAD, Form, Train, room};
 
 /// Most reordering tolerated: a round trip.
 const MAX_REORDER_EIGHTHS: u32 = 8;
-/// Most continuations held.
-const MAX_HELD: usize = 4096;
-
-/// The continuation of a train that has arrived.
-#[derive(Clone, Debug)]
-pub(crate) struct HeldTrain {
-    pub(crate) sealed: Box<Sealed>,
-    pub(crate) fields: Continuation,
-    pub(crate) arrived: Timestamp,
-}
 
 /// The epoch whose loss began the current one. What its flight earns is still being claimed.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +61,8 @@ pub(crate) struct Arrival {
 #[derive(Debug)]
 pub(crate) struct Flow {
     pub(crate) tag: u64,
+    /// How many requests had been sent when the flow was opened: its numbers answer none of these.
+    pub(crate) opened: u64,
     pub(crate) epoch: Epoch,
     pub(crate) parent: Option<Parent>,
     /// One past the last number of the epoch before the first missing one.
@@ -114,6 +108,7 @@ impl Flow {
     pub(crate) fn new(first: &Continuation) -> Self {
         Self {
             tag: first.flow,
+            opened: 0,
             epoch: first.epoch,
             parent: None,
             prefix: first.epoch.base,
@@ -147,52 +142,9 @@ impl Flow {
         old.runs
     }
 
-    /// Whether a continuation belongs to this flow's current epoch or its parent.
-    pub(crate) fn knows(&self, fields: &Continuation) -> bool {
-        let base = fields.epoch.base;
-        fields.flow == self.tag
-            && (base == self.epoch.base || self.parent.is_some_and(|parent| parent.epoch.base == base))
-    }
-
-    /// Keeps a train's continuation.
-    pub(crate) fn hold(&mut self, sealed: &Sealed, fields: Continuation, now: Timestamp) {
-        let after_all = self.held.back().is_none_or(|last| last.fields.first < fields.first);
-        let at = match after_all {
-            true => self.held.len(),
-            false => self.held.partition_point(|held| held.fields.first < fields.first),
-        };
-        if self.held.get(at).is_some_and(|held| held.fields.first == fields.first) {
-            return;
-        }
-        self.held.insert(at, HeldTrain { sealed: Box::new(*sealed), fields, arrived: now });
-        if self.held.len() > MAX_HELD {
-            self.held.pop_front();
-        }
-    }
-
-    /// Forgets the parent epoch and the continuations that no claim needs any more.
-    pub(crate) fn prune(&mut self) {
-        let settled = self.runs.front().is_none_or(|run| run.positions.start >= self.epoch.base);
-        if self.parent.is_some() && settled && !self.has_unclaimed_flight() {
-            self.parent = None;
-        }
-        let floor = match self.parent {
-            Some(parent) => parent.lost,
-            None => self.epoch.first_position(),
-        };
-        let unclaimed = self.claimed.first_gap(floor, u64::MAX).map_or(floor, |gap| gap.start);
-        let oldest_run =
-            self.runs.iter().find(|run| !run.is_opening()).map_or(u64::MAX, |run| run.positions.start);
-        let needed = unclaimed.min(oldest_run);
-        // Keep the newest that still reaches the lowest position of interest, and all behind it.
-        while self.held.get(1).is_some_and(|next| next.fields.earned < needed && next.fields.end() <= needed)
-        {
-            self.held.pop_front();
-        }
-    }
-
-    pub(crate) fn newest(&self) -> Option<&HeldTrain> {
-        self.held.back()
+    /// How long after one another the packets of a train come.
+    pub(crate) fn spacing(&self) -> Duration {
+        self.rate.spacing()
     }
 
     fn run_index(&self, number: u64) -> Option<usize> {
@@ -249,14 +201,14 @@ impl Flow {
     pub(crate) fn receive(
         &mut self,
         train: &Train<'_>,
+        numbers: Range<u64>,
         now: Timestamp,
         release: &mut dyn FnMut(Range<u64>),
     ) -> Arrival {
-        let numbers = train.number..train.number + u64::from(train.span);
         let new = self.note_number(&numbers, train.nonce);
         let mut arrival = Arrival { new, elapsed: None, short: None };
         if arrival.new {
-            self.rate.arrived();
+            self.rate.arrived(&numbers, train.left, now);
             self.note_gap(&numbers, now);
         }
         for lost in [&mut self.lost, &mut self.lost_before] {
@@ -269,7 +221,7 @@ impl Flow {
         let Some(index) = self.run_index(numbers.start) else { return arrival };
         let run = &mut self.runs[index];
         // Later packets of a train measure its length; of an opening any is better than none.
-        let leads = train.number == run.numbers.start || (run.is_opening() && run.answered.is_none());
+        let leads = numbers.start == run.numbers.start || (run.is_opening() && run.answered.is_none());
         if run.first.echo == train.echo && leads {
             arrival.elapsed = Some(now.since(run.first.at));
         } else if run.last.echo == train.echo && leads {
@@ -292,7 +244,7 @@ impl Flow {
         if !run.is_opening() && !run.wants.is_empty() {
             let filled = train.frames.length();
             // No more can be wanted of a packet than it has room for.
-            let is_full = filled + DATA_OVERHEAD >= room(run.packet_size, false);
+            let is_full = filled + DATA_OVERHEAD >= room(run.packet_size, Form::Absent);
             let fails = || {
                 let mut wanted = 0;
                 run.bytes(numbers.clone(), |piece| wanted += piece.end - piece.start);
@@ -310,12 +262,17 @@ impl Flow {
         arrival
     }
 
-    /// The epoch whose shares a run's positions have.
-    fn owner(&self, run: &Run) -> Epoch {
-        match self.parent {
-            Some(parent) if run.positions.start <= parent.lost => parent.epoch,
-            _ => self.epoch,
+    /// The epoch whose shares positions have, of which this is the first.
+    fn owner(&self, position: u64) -> &Epoch {
+        match &self.parent {
+            Some(parent) if position <= parent.lost => &parent.epoch,
+            _ => &self.epoch,
         }
+    }
+
+    /// In which form the continuation comes with the train that a position earns.
+    pub(crate) fn form(&self, position: u64) -> Form {
+        Form::first(self.owner(position), position)
     }
 
     /// Takes a run out whose numbers are all settled. Bytes that should have come with them but did not are
@@ -403,14 +360,6 @@ impl Flow {
             return window;
         }
         self.rate.held(smoothed).max(self.epoch.growth.window0).max(window.div_ceil(LEAST_SHARE)).min(window)
-    }
-
-    /// The declared exit of the epoch a continuation belongs to.
-    pub(crate) fn exit_of(&self, fields: &Continuation) -> Option<SlowStartExit> {
-        match self.parent {
-            Some(parent) if parent.epoch.base == fields.epoch.base => parent.epoch.exit,
-            _ => self.epoch.exit,
-        }
     }
 
     /// Declares the end of slow start: all positions claimed from here on grow by congestion avoidance.

@@ -125,8 +125,12 @@ impl Echo {
     }
 
     fn is_ours(&self, echo: u64) -> bool {
-        let counter = echo.wrapping_sub(self.secret);
-        (1..=self.next).contains(&counter)
+        (1..=self.next).contains(&self.count(echo))
+    }
+
+    /// The how manyth of ours it is.
+    fn count(&self, echo: u64) -> u64 {
+        echo.wrapping_sub(self.secret)
     }
 }
 

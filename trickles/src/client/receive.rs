@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flow::Flow;
+use super::flow::{Arrival, Flow};
 use super::run::{Run, mask};
 use super::step::TIMER_GRANULARITY;
 use super::timers::MIN_RTO;
@@ -13,7 +13,7 @@ use crate::continuation::Continuation;
 use crate::stats::Discard;
 use crate::time::Timestamp;
 use crate::user_continuation::UserContinuation;
-use crate::wire::{Frame, Notice, Response, Train};
+use crate::wire::{Form, Frame, Notice, OFFSET_BITS, Response, Train, nearest};
 
 /// Longest time a server can ask to be left alone.
 const MAX_PENDING: Duration = Duration::from_secs(30);
@@ -45,61 +45,78 @@ impl Client {
     fn handle_train(&mut self, train: &Train<'_>) -> Option<Discard> {
         // Most packets have nothing but data.
         let others = train.frames.has_others();
-        let hold = match others.then(|| self.take_continuations(train)) {
-            None => Duration::ZERO,
-            Some(Ok(hold)) => hold,
-            Some(Err(discard)) => return Some(discard),
+        let whole = match others.then(|| self.take_continuation(train)).transpose() {
+            Ok(whole) => whole.flatten(),
+            Err(discard) => return Some(discard),
         };
         let Some(flow) = &mut self.flow else { return Some(Discard::Unrelated) };
+        let numbers = match whole {
+            Some(fields) => train.numbers(fields.first).filter(|_| flow.knows(&fields)),
+            // What answers a request from before the flow was opened has none of its numbers.
+            None => train.numbers(flow.highest).filter(|_| self.echo.count(train.echo) > flow.opened),
+        };
         self.progress = self.now;
         self.refusals = 0;
         let outputs = &mut self.outputs;
         let assembler = &self.assembler;
         let mut release = |range: Range<u64>| release(outputs, assembler, range);
-        let presented = if others { flow.presented(train.number) } else { None };
-        let arrival = flow.receive(train, self.now, &mut release);
+        let first = numbers.as_ref().filter(|_| others).map(|numbers| numbers.start);
+        let presented = first.and_then(|number| flow.presented(number));
+        let arrival = match &numbers {
+            Some(numbers) => flow.receive(train, numbers.clone(), self.now, &mut release),
+            None => Arrival::default(),
+        };
         if arrival.new {
             self.short = arrival.short.unwrap_or(self.short);
         }
-        if others {
-            self.take_others(train, presented.as_ref());
-        }
+        let hold = if others { self.take_others(train, first, presented.as_ref()) } else { Duration::ZERO };
         self.take_data(train);
-        if arrival.new {
-            self.note_arrival(train, arrival.elapsed.map(|elapsed| elapsed.saturating_sub(hold)));
+        if let Some(numbers) = numbers.filter(|_| arrival.new) {
+            self.note_arrival(train, numbers, arrival.elapsed.map(|elapsed| elapsed.saturating_sub(hold)));
         }
         self.settle_input();
         None
     }
 
-    /// Holds the continuations of a packet, and returns for how long the server has held the request.
-    fn take_continuations(&mut self, train: &Train<'_>) -> Result<Duration, Discard> {
+    /// Takes a packet's whole continuation, if it has one: it may begin an epoch.
+    fn take_continuation(&mut self, train: &Train<'_>) -> Result<Option<Continuation>, Discard> {
+        let whole = train.frames.iter().find_map(|frame| match frame {
+            Frame::Continuation(sealed) => Some(sealed),
+            _ => None,
+        });
+        let Some(sealed) = whole else { return Ok(None) };
+        let fields =
+            Continuation::peek(sealed).filter(|fields| is_of(fields, train)).ok_or(Discard::Field)?;
+        if self.stream.is_some_and(|stream| stream != fields.stream) {
+            return Err(Discard::Unrelated);
+        }
+        self.enter_epoch(&fields, train);
+        if let Some(flow) = self.flow.as_mut().filter(|flow| flow.knows(&fields)) {
+            flow.hold(sealed, fields, self.now);
+        }
+        Ok(Some(fields))
+    }
+
+    /// Takes what else there is in a packet, and returns for how long the server has held the request. `number`: the
+    /// first one it stands for, `presented`: the user continuation of the claim that it answers.
+    fn take_others(
+        &mut self,
+        train: &Train<'_>,
+        number: Option<u64>,
+        presented: Option<&Arc<[u8]>>,
+    ) -> Duration {
         let mut hold = Duration::ZERO;
         for frame in train.frames.iter() {
             match frame {
                 Frame::Hold(micros) => hold = Duration::from_micros(u64::from(micros)),
-                Frame::Continuation(sealed) => {
-                    let fields = Continuation::peek(sealed).filter(|fields| plausible(fields, train));
-                    let fields = fields.ok_or(Discard::Field)?;
-                    if self.stream.is_some_and(|stream| stream != fields.stream) {
-                        return Err(Discard::Unrelated);
-                    }
-                    self.enter_epoch(&fields, train);
-                    if let Some(flow) = self.flow.as_mut().filter(|flow| flow.knows(&fields)) {
-                        flow.hold(sealed, fields, self.now);
+                Frame::Abbreviated { fields, exit } => {
+                    if let (Some(flow), Some(first)) = (&mut self.flow, number)
+                        && let end = first + u64::from(train.span) + u64::from(train.left)
+                        && let Some((sealed, fields)) = flow.restore(fields, first..end, exit)
+                    {
+                        flow.hold(&sealed, fields, self.now);
                     }
                 }
-                Frame::UserContinuation(_) | Frame::Data { .. } | Frame::Stored { .. } => {}
-            }
-        }
-        Ok(hold)
-    }
-
-    /// Takes user continuations and what is stored. `presented`: the user continuation of the claim that the
-    /// packet answers.
-    fn take_others(&mut self, train: &Train<'_>, presented: Option<&Arc<[u8]>>) {
-        for frame in train.frames.iter() {
-            match frame {
                 Frame::UserContinuation(sealed) => {
                     let untouched = train.frames.iter().find_map(|frame| match frame {
                         Frame::Stored { offset, length: 0 } => Some(offset),
@@ -110,15 +127,17 @@ impl Client {
                 Frame::Stored { offset, length } => {
                     self.take_stored(offset..offset + u64::from(length), train.echo);
                 }
-                _ => {}
+                Frame::Continuation(_) | Frame::Data { .. } => {}
             }
         }
+        hold
     }
 
     fn take_data(&mut self, train: &Train<'_>) {
         for frame in train.frames.iter() {
             if let Frame::Data { offset, bytes } = frame {
-                let end = (offset + bytes.len() as u64).min(self.outputs.known_end());
+                let offset = nearest(offset, OFFSET_BITS, self.assembler.read_offset());
+                let end = offset.saturating_add(bytes.len() as u64).min(self.outputs.known_end());
                 if offset < end && self.accepts(train.echo, offset) {
                     let bytes = &bytes[..(end - offset) as usize];
                     self.assembler.insert(offset, bytes);
@@ -187,7 +206,7 @@ impl Client {
         self.outputs.is_regenerated(offset, &request.presented, echo)
     }
 
-    fn note_arrival(&mut self, train: &Train<'_>, sample: Option<Duration>) {
+    fn note_arrival(&mut self, train: &Train<'_>, numbers: Range<u64>, sample: Option<Duration>) {
         // What the old epoch still yields makes its Restart superfluous.
         if matches!(self.opening, Some(Opening { kind: OpeningKind::Restart { .. }, .. })) {
             self.abandon_opening();
@@ -203,7 +222,7 @@ impl Client {
             self.rtt.sample(sample);
             let next = flow.runs.back().map_or(flow.highest, |run| run.numbers.end);
             let in_flight = || flow.in_flight();
-            if flow.in_slow_start() && self.slow_start.sample(train.number, next, in_flight, sample) {
+            if flow.in_slow_start() && self.slow_start.sample(numbers.start, next, in_flight, sample) {
                 flow.exit_slow_start(self.rtt.declared());
             }
         }
@@ -264,6 +283,7 @@ impl Client {
         }
         let packet_size = self.packet_size;
         let Some(flow) = &mut self.flow else { return };
+        flow.opened = self.echo.next;
         let base = fields.epoch.base;
         let numbers = base..base + u64::from(fields.epoch.growth.window0.min(64));
         if let Some((_, sent)) = answered {
@@ -275,6 +295,7 @@ impl Client {
                 wants: sent.wants.into_iter().collect(),
                 user_continuation: sent.user_continuation,
                 packet_size,
+                form: Form::Whole,
                 input: carried,
                 first: sent.sent,
                 last: sent.sent,
@@ -387,9 +408,10 @@ impl Client {
 
 /// Whether a continuation can be that of the packet it came in: servers are not trusted with the client's
 /// arithmetic.
-fn plausible(fields: &Continuation, train: &Train<'_>) -> bool {
-    let numbers = fields.first..fields.end();
-    numbers.contains(&train.number) && train.number + u64::from(train.span) <= numbers.end
+fn is_of(fields: &Continuation, train: &Train<'_>) -> bool {
+    train
+        .numbers(fields.first)
+        .is_some_and(|numbers| fields.first <= numbers.start && numbers.end <= fields.end())
 }
 
 /// Bytes that have not arrived are to be asked for again.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::time::Timestamp;
-use crate::wire::{Cursor, room};
+use crate::wire::{Cursor, Form, room};
 
 /// When and under which echo value a run was claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(crate) struct Run {
     /// The user continuation the wants refer to.
     pub(crate) user_continuation: Arc<[u8]>,
     pub(crate) packet_size: u16,
+    /// In which form the first packet of its train carries the continuation, and of an opening every packet.
+    pub(crate) form: Form,
     /// The first request that presented it with input: it is presented again only with that.
     pub(crate) input: Option<u64>,
     pub(crate) first: Sent,
@@ -82,9 +84,10 @@ impl Run {
     pub(crate) fn bytes(&self, which: Range<u64>, mut each: impl FnMut(Range<u64>)) {
         let mut cursor = Cursor::new(&self.wants);
         for number in self.numbers.clone() {
-            let sealed = self.is_opening() || number == self.numbers.start;
+            let carries = self.is_opening() || number == self.numbers.start;
+            let form = if carries { self.form } else { Form::Absent };
             let wanted = which.contains(&number);
-            cursor.fill(room(self.packet_size, sealed), |piece| {
+            cursor.fill(room(self.packet_size, form), |piece| {
                 if wanted {
                     each(piece);
                 }

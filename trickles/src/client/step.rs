@@ -7,12 +7,14 @@ use super::{Client, OpeningKind};
 use crate::continuation::SEALED_LENGTH;
 use crate::epoch::INITIAL_WINDOW;
 use crate::time::Timestamp;
-use crate::wire::{HEADER, MAX_TRAIN, room};
+use crate::wire::{Form, HEADER, MAX_TRAIN, room};
 
 /// Claims that are due within this time leave together: timers are not more punctual.
 pub(super) const TIMER_GRANULARITY: Duration = Duration::from_millis(1);
 /// A train is at most as long as the path carries in this time.
 const TRAIN_TIME: Duration = Duration::from_millis(1);
+/// How many packets a train has where a quarter of the window is no less.
+const LEAST_TRAIN: u64 = 4;
 /// What a claim of one run with input has at most besides the input, the user continuation and wanted ranges:
 /// header, continuation, fields of the kind, packet size, flags, exit, number of runs, the run, and what precedes
 /// user continuation and input (docs/protocol.md section 2.7).
@@ -61,7 +63,7 @@ impl Client {
             // What says how the stream goes on was lost with the rest of its packet.
             return if flow.runs.is_empty() { Step::Hello } else { Step::Idle };
         }
-        let room = room(self.packet_size, false) as u64;
+        let room = room(self.packet_size, Form::Absent) as u64;
         let from = self.assembler.read_offset();
         let wanted = self.outputs.wanted(from, self.assembler.limit(), MAX_TRAIN * room);
         let input = self.due_input().filter(|_| wanted == 0 || !self.input_last);
@@ -95,7 +97,8 @@ impl Client {
             // Its answer is no more than an acknowledgement.
             Some(Chunk { more: true, .. }) => 1,
             Some(_) => u64::from(INITIAL_WINDOW).max(needed.min(target)),
-            None => needed.min(target),
+            // What would be left over joins it.
+            None => needed.min((2 * target - 1).min(MAX_TRAIN)),
         };
         let Some(selection) = flow.select(numbers) else {
             return if flow.runs.is_empty() { Step::Restart } else { Step::Idle };
@@ -113,8 +116,10 @@ impl Client {
             return Step::Wait(self.pacer.next());
         }
         let complete =
-            input.is_some() || selection.numbers >= numbers.min(needed.max(1)) || flow.runs.is_empty();
-        let delay = (self.rtt.smoothed() / 8).min(TRAIN_TIME);
+            input.is_some() || selection.numbers >= target.min(needed.max(1)) || flow.runs.is_empty();
+        // As long as a train takes to come.
+        let smoothed = self.rtt.smoothed();
+        let delay = (flow.spacing() * target as u32).max(TRAIN_TIME.min(smoothed / 8)).min(smoothed / 4);
         let since = self.ready_since.unwrap_or(Timestamp::ZERO);
         if !complete && since + delay > self.now {
             return Step::Wait(since + delay);
@@ -128,13 +133,8 @@ impl Client {
         let window = u64::from(flow.window());
         let smoothed = self.rtt.smoothed().as_micros().max(1) as u64;
         let paced = window * TRAIN_TIME.as_micros() as u64 / smoothed;
-        // A continuation is paid once a train. Two at least where TCP would acknowledge every second packet, and four
-        // where these are no more of a burst than two are there.
-        let least = match window {
-            0..8 => 1,
-            8..32 => 2,
-            _ => 4,
-        };
+        // A continuation is paid once a train.
+        let least = window.div_ceil(4).clamp(1, LEAST_TRAIN);
         (window / 8).min(MAX_TRAIN).min(paced).max(least)
     }
 

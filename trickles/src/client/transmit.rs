@@ -13,7 +13,7 @@ use super::upload::{Chunk, InputRequest, Upload};
 use super::{Client, Opening, OpeningKind, OpeningSent};
 use crate::epoch::{INITIAL_WINDOW, RESTART_WINDOW};
 use crate::wire::{
-    self, BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, HELLO_OVERHEAD, Hello, Input, MAX_RUNS,
+    self, BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, Form, HELLO_OVERHEAD, Hello, Input, MAX_RUNS,
     MAX_WANTS, MIN_CLAIM, Request, Runs, room,
 };
 
@@ -175,7 +175,7 @@ impl Client {
         let newest = self.outputs.newest().filter(|_| takes_input);
         let input = newest.and_then(|newest| self.upload.front(&self.input, newest.any_order()));
         let mut wants = Wants::new(self, input.is_some(), input.is_some())?;
-        let ranges = wants.fill(u64::from(packets), true);
+        let ranges = wants.fill(u64::from(packets), Form::Whole, Form::Whole);
         if ranges.is_empty() && input.is_none() {
             return None;
         }
@@ -233,7 +233,8 @@ impl Client {
         let mut evidence = None;
         for (index, Owner { positions, numbers }) in selection.runs.iter().enumerate() {
             let count = numbers.end - numbers.start;
-            let ranges = wants.fill(count, false);
+            let form = wants.client.flow.as_ref().map_or(Form::Whole, |flow| flow.form(positions.start));
+            let ranges = wants.fill(count, form, Form::Absent);
             let with_input = input.is_some() && index == 0;
             if ranges.is_empty() && count > 0 && !with_input {
                 evidence = selection.runs.last().map(|run| run.positions.clone());
@@ -246,6 +247,7 @@ impl Client {
                 wants: ranges.iter().cloned().collect(),
                 user_continuation: user_continuation.clone(),
                 packet_size: wants.client.packet_size,
+                form,
                 input: with_input.then_some(echo),
                 first: sent,
                 last: sent,
@@ -312,7 +314,7 @@ impl Client {
     /// Bytes of the packets that the answer to input may take: as many as the last one, as long as nobody knows.
     fn expected(&self) -> usize {
         let last = self.outputs.newest().map(|held| held.output.end - held.output.start);
-        let packets = |length: u64| length / room(self.packet_size, true) as u64 + 1;
+        let packets = |length: u64| length / room(self.packet_size, Form::Whole) as u64 + 1;
         let known = last
             .filter(|&length| length > 0)
             .map(|length| packets(length).saturating_mul(self.packet_size.into()));
@@ -372,11 +374,13 @@ impl<'a> Wants<'a> {
         Some(Self { client, user_continuation, covers, unknown: ends.then_some(known_end) })
     }
 
-    /// The ranges to ask for under `numbers` numbers; they count as asked for from here on.
-    fn fill(&mut self, numbers: u64, sealed_each: bool) -> ArrayVec<Range<u64>, MAX_WANTS> {
+    /// The ranges to ask for under `numbers` numbers; they count as asked for from here on. `first`, `others`: in
+    /// which form the packets carry the continuation.
+    fn fill(&mut self, numbers: u64, first: Form, others: Form) -> ArrayVec<Range<u64>, MAX_WANTS> {
         let mut ranges = ArrayVec::<Range<u64>, MAX_WANTS>::new();
         for number in 0..numbers {
-            let mut left = room(self.client.packet_size, sealed_each || number == 0);
+            let form = if number == 0 { first } else { others };
+            let mut left = room(self.client.packet_size, form);
             while left > DATA_OVERHEAD {
                 let Some(want) = self.next((left - DATA_OVERHEAD) as u64) else { return ranges };
                 left -= DATA_OVERHEAD + (want.end - want.start) as usize;

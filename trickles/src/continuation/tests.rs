@@ -98,6 +98,60 @@ proptest! {
         prop_assert_eq!(Continuation::decode(&body).map(|read| read.encode()), Some(body));
     }
 
+    /// Whoever holds another continuation of the epoch needs no more.
+    #[test]
+    fn an_abbreviated_continuation_is_restored_from_another_of_its_epoch(
+        continuation in continuations(),
+        (first, count, issued) in (0..1u64 << 40, 1..=u8::MAX, any::<u64>()),
+        distance in prop_oneof![0..1000u64, 0..u64::from(u32::MAX)],
+        tag in any::<[u8; TAG_LENGTH]>(),
+    ) {
+        let epoch = continuation.epoch;
+        let train = continuation.first.max(epoch.base + 1);
+        // An own position has earned it.
+        let earned = train - 1 - distance.min(train - 1 - epoch.base);
+        let continuation = Continuation { first: train, earned, ..continuation };
+        let other = Continuation {
+            key: 0,
+            issuer: 0,
+            epoch: Epoch { exit: None, ..epoch },
+            first: epoch.base + first,
+            count,
+            earned: epoch.base - 1,
+            issued: Timestamp::from_micros(issued),
+            rooted: Timestamp::ZERO,
+            port: 0,
+            bytes: 0,
+            ..continuation
+        };
+        let numbers = continuation.first..continuation.end();
+        let restored = other.restore(&continuation.abbreviate(&tag), numbers.clone(), epoch.exit);
+        let sealed = [&continuation.encode()[..], &tag].concat();
+        prop_assert_eq!(restored, Some((sealed.try_into().unwrap(), continuation)));
+        // With other numbers it is another continuation, and below the epoch none.
+        let shifted = numbers.start + 1..numbers.end + 1;
+        let shifted = other.restore(&continuation.abbreviate(&tag), shifted, epoch.exit);
+        prop_assert_ne!(shifted.map(|(_, fields)| fields), Some(continuation));
+        let below = epoch.base - 1..epoch.base;
+        prop_assert_eq!(other.restore(&continuation.abbreviate(&tag), below, epoch.exit), None);
+    }
+
+    #[test]
+    fn hostile_abbreviations_are_refused_or_harmless(
+        continuation in continuations(),
+        fields in any::<[u8; ABBREVIATED_LENGTH]>(),
+        (start, length) in (prop_oneof![any::<u64>(), 0..1u64 << 50], 0..400u64),
+    ) {
+        for start in [start, continuation.epoch.base.saturating_add(start)] {
+            let numbers = start..start.saturating_add(length);
+            let restored = continuation.restore(&fields, numbers.clone(), continuation.epoch.exit);
+            if let Some((sealed, fields)) = restored {
+                prop_assert_eq!(Continuation::peek(&sealed), Some(fields));
+                prop_assert_eq!(fields.first..fields.end(), numbers);
+            }
+        }
+    }
+
     /// A client evaluates what an unauthenticated continuation says.
     #[test]
     fn hostile_fields_are_refused_or_harmless(

@@ -5,14 +5,8 @@ use std::ops::Range;
 
 use super::minisocket::States;
 use super::{Outbox, Output, Reset};
-use crate::continuation::{SEALED_LENGTH, Sealed};
 use crate::wire::codec::Write;
-use crate::wire::{
-    Cursor, DATA_OVERHEAD, FRAME_CONTINUATION, FRAME_DATA, Frame, Frames, MAX_EMIT, TRAIN_HEADER,
-};
-
-/// What a continuation adds to a packet.
-pub(super) const CONTINUATION_FRAME: usize = 1 + SEALED_LENGTH;
+use crate::wire::{Cursor, DATA_OVERHEAD, Form, Frame, Frames, MAX_EMIT, TRAIN_HEADER, data_header};
 
 /// A packet that is yet to be numbered.
 #[derive(Clone, Debug)]
@@ -62,12 +56,13 @@ pub(super) struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// Fills one packet from `cursor`; whether there was anything to put into it. `sealed`: leave room for a
-    /// continuation.
+    /// Fills one packet from `cursor`; whether there was anything to put into it. `form`: which form of
+    /// the continuation to leave room for, `alone`: which if the packet turns out to be the first of its train.
     pub(super) fn packet(
         &mut self,
         cursor: &mut Cursor<'_>,
-        sealed: bool,
+        form: Form,
+        alone: Form,
         numbers: Range<u64>,
         position: u64,
     ) -> Result<bool, Reset> {
@@ -76,8 +71,8 @@ impl Answer<'_> {
         // What the budget cuts short is the last packet. It carries the continuation if it turns out to be the only
         // one of its train.
         let cut = limit < self.packet_size;
-        let reserve = if sealed || cut { CONTINUATION_FRAME } else { 0 };
-        let needed = TRAIN_HEADER + self.front.len() + CONTINUATION_FRAME + DATA_OVERHEAD;
+        let reserve = if cut { alone.length() } else { form.length() };
+        let needed = TRAIN_HEADER + self.front.len() + alone.length() + DATA_OVERHEAD;
         if limit <= needed || self.emitted + self.packets.len() >= MAX_EMIT {
             self.cut = true;
             return Ok(false);
@@ -115,13 +110,12 @@ impl Answer<'_> {
         Ok(true)
     }
 
-    /// Appends a continuation to a packet, cutting off data where there is no room for it.
-    pub(super) fn append_continuation(&mut self, packet: &mut Packet, sealed: &Sealed) {
+    /// Appends a frame with a continuation to a packet, cutting off data where there is no room for it.
+    pub(super) fn append_continuation(&mut self, packet: &mut Packet, frame: &[u8]) {
         let slot = &mut self.outbox.bytes[packet.start..packet.start + self.packet_size];
-        packet.length = shorten(slot, packet.length, self.packet_size - CONTINUATION_FRAME);
-        slot[packet.length] = FRAME_CONTINUATION;
-        packet.length += CONTINUATION_FRAME;
-        slot[packet.length - SEALED_LENGTH..packet.length].copy_from_slice(sealed);
+        let start = shorten(slot, packet.length, self.packet_size - frame.len());
+        packet.length = start + frame.len();
+        slot[start..packet.length].copy_from_slice(frame);
     }
 }
 
@@ -136,9 +130,7 @@ fn append_data(
     let Some((range, state)) = covering else { return Ok(0) };
     let wanted = piece.end.min(range.end) - piece.start;
     let frame = outbox.bytes.len();
-    let mut head = [FRAME_DATA; DATA_OVERHEAD];
-    head[1..9].copy_from_slice(&piece.start.to_be_bytes());
-    outbox.bytes.put(&head);
+    outbox.bytes.put(&data_header(piece.start, 0));
     let data = outbox.bytes.len();
     let buffer = outbox.bytes.extend(wanted as usize);
     let read = match output.read(state, range.clone(), piece.start, buffer) {

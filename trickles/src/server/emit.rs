@@ -4,17 +4,22 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use arrayvec::ArrayVec;
+
 use super::admit::SLOT;
-use super::answer::{Answer, CONTINUATION_FRAME, Packet};
+use super::answer::{Answer, Packet};
 use super::{Minisocket, Outbox, Reset, Server};
-use crate::continuation::{Continuation, SEALED_LENGTH, Sealed};
+use crate::continuation::{Continuation, SEALED_LENGTH};
 use crate::epoch::Epoch;
 use crate::key_ring::Purpose;
 use crate::nonce::{self, Nonces};
 use crate::replay::{BLOCK_NUMBERS, FIRST_MARK_BLOCK, blocks};
 use crate::time::Timestamp;
 use crate::wire::codec::Write;
-use crate::wire::{Cursor, Frame, Frames, MAX_TRAIN, Run, TRAIN_HEADER, Train, room};
+use crate::wire::{Cursor, Form, Frame, Frames, MAX_TRAIN, Run, TRAIN_HEADER, Train, room};
+
+/// A frame with a continuation.
+type ContinuationFrame = ArrayVec<u8, { Form::Whole.length() }>;
 
 impl Server {
     /// The nonces of a continuation's epoch.
@@ -44,7 +49,8 @@ impl Server {
         let Some((_, wants)) = minisocket.runs.iter().next() else { return Ok(()) };
         let mut cursor = Cursor::new(wants);
         for number in epoch.base..epoch.base + u64::from(packets) {
-            if answer.stopped || !answer.packet(&mut cursor, true, number..number + 1, number)? {
+            let whole = Form::Whole;
+            if answer.stopped || !answer.packet(&mut cursor, whole, whole, number..number + 1, number)? {
                 break;
             }
         }
@@ -122,18 +128,18 @@ impl Server {
         let mut cursor = Cursor::new(wants);
         let shares = epoch.shares(run.positions());
         for (index, (position, owned)) in run.positions().zip(shares).enumerate() {
-            let sealed = |number: u64| number == numbers.start;
+            let first = Form::first(epoch, position);
+            let form = |number: u64| if number == numbers.start { first } else { Form::Absent };
             if taken >> index & 1 == 1 {
                 for number in owned {
-                    cursor.fill(room(minisocket.packet_size, sealed(number)), |_| {});
+                    cursor.fill(room(minisocket.packet_size, form(number)), |_| {});
                 }
                 continue;
             }
             let filled = answer.packets.len();
             for number in owned.clone() {
-                if answer.stopped
-                    || !answer.packet(&mut cursor, sealed(number), number..number + 1, position)?
-                {
+                let numbers = number..number + 1;
+                if answer.stopped || !answer.packet(&mut cursor, form(number), first, numbers, position)? {
                     answer.stopped = true;
                     break;
                 }
@@ -173,12 +179,13 @@ impl Server {
         answer.packets.retain(|packet| granted & bit(packet) != 0);
     }
 
-    /// Turns the packets filled so far into trains of consecutive numbers, seals and queues them.
+    /// Turns the packets filled so far into trains of consecutive numbers, seals and queues them. `opening`: each
+    /// packet carries the continuation.
     fn queue_trains(
         &mut self,
         minisocket: &Minisocket<'_>,
         template: &Continuation,
-        sealed_each: bool,
+        opening: bool,
         answer: &mut Answer<'_>,
     ) {
         let mut packets = std::mem::take(&mut answer.packets);
@@ -189,25 +196,27 @@ impl Server {
             let mut continuation = *template;
             continuation.first = numbers.start;
             continuation.count = (numbers.end - numbers.start) as u8;
-            if !sealed_each {
+            let mut form = Form::Whole;
+            if !opening {
+                form = Form::first(&template.epoch, first.position);
                 continuation.earned = first.position;
-                let alone = if train.len() == 1 { CONTINUATION_FRAME } else { 0 };
+                let alone = if train.len() == 1 { form.length() } else { 0 };
                 continuation.bytes = ((train.len() - 1) * answer.packet_size
                     + (last.length + alone).min(answer.packet_size))
                     as u32;
             }
-            let sealed = self.seal_continuation(&continuation, minisocket.client);
+            let frame = self.continuation_frame(&continuation, form, minisocket.client);
             let last_index = train.len() - 1;
             let mut nonces = self.nonces(template);
             for (index, packet) in train.iter_mut().enumerate() {
                 // A queue that overflows loses the end of a burst rather than its beginning.
-                if sealed_each || index == 0 {
-                    answer.append_continuation(packet, &sealed);
+                if opening || index == 0 {
+                    answer.append_continuation(packet, &frame);
                 }
                 let header = Train {
                     echo: minisocket.echo,
                     refresh: false,
-                    number: packet.numbers.start,
+                    number: packet.numbers.start as u32,
                     span: (packet.numbers.end - packet.numbers.start) as u8,
                     left: (numbers.end - packet.numbers.end) as u8,
                     nonce: nonces.of(packet.numbers.clone()),
@@ -230,14 +239,31 @@ impl Server {
         answer.packets = packets;
     }
 
-    fn seal_continuation(&self, continuation: &Continuation, client: SocketAddr) -> Sealed {
+    /// A continuation, sealed, as the frame that carries it.
+    fn continuation_frame(
+        &self,
+        continuation: &Continuation,
+        form: Form,
+        client: SocketAddr,
+    ) -> ContinuationFrame {
         let body = continuation.encode();
         let keys = self.seal.ring.signing();
         let tag = self.seal.tag(keys, Purpose::Continuation, Some(client.ip()), &body);
-        let mut sealed = [0; SEALED_LENGTH];
-        sealed[..body.len()].copy_from_slice(&body);
-        sealed[body.len()..].copy_from_slice(&tag);
-        sealed
+        let mut frame = ContinuationFrame::new();
+        match form {
+            Form::Absent => {}
+            Form::Abbreviated => {
+                let (fields, exit) = (continuation.abbreviate(&tag), continuation.epoch.exit.is_some());
+                Frame::Abbreviated { fields: &fields, exit }.write_to(&mut frame);
+            }
+            Form::Whole => {
+                let mut sealed = [0; SEALED_LENGTH];
+                sealed[..body.len()].copy_from_slice(&body);
+                sealed[body.len()..].copy_from_slice(&tag);
+                Frame::Continuation(&sealed).write_to(&mut frame);
+            }
+        }
+        frame
     }
 
     /// Answers an authentic but old continuation with a new epoch of one number, in less than the request had.
@@ -254,7 +280,7 @@ impl Server {
         let Some(epoch) = stale.epoch.resume(acked, 1, stale.epoch.rtt(), now) else { return };
         let slot = now.as_micros() / SLOT.as_micros() as u64;
         let (block, mark) = (FIRST_MARK_BLOCK + slot / BLOCK_NUMBERS, 1 << (slot % BLOCK_NUMBERS));
-        let length = TRAIN_HEADER + CONTINUATION_FRAME;
+        let length = TRAIN_HEADER + Form::Whole.length();
         if request_length <= length
             || !self.notices.take(now, self.config.notices_per_second)
             || self.filter.grant(Self::shard(client.ip()), stale.flow, block, mark, now) == 0
@@ -263,11 +289,11 @@ impl Server {
         }
         let mut continuation = self.birth(stale.stream, stale.flow, stale.tag, epoch, client.port(), now);
         continuation.bytes = length as u32;
-        let sealed = self.seal_continuation(&continuation, client);
+        let frame = self.continuation_frame(&continuation, Form::Whole, client);
         let train = Train {
             echo,
             refresh: true,
-            number: epoch.base,
+            number: epoch.base as u32,
             span: 1,
             left: 0,
             nonce: self.nonces(&continuation).of(epoch.base..epoch.base + 1),
@@ -275,7 +301,7 @@ impl Server {
         };
         let start = outbox.bytes.len();
         outbox.bytes.put(&train.header());
-        Frame::Continuation(&sealed).write_to(&mut outbox.bytes);
+        outbox.bytes.put(&frame);
         self.queue(start..outbox.bytes.len(), outbox);
     }
 }

@@ -11,7 +11,7 @@ use crate::continuation::Continuation;
 use crate::epoch::Epoch;
 use crate::time::Timestamp;
 use crate::user_continuation::UserContinuation;
-use crate::wire::{Input, Run, Runs, room};
+use crate::wire::{Form, Input, Run, Runs, room};
 
 /// What an application is told about a request.
 #[derive(Clone, Debug)]
@@ -272,7 +272,7 @@ impl<'a> Minisocket<'a> {
         let states = self.states(next);
         let mut all = Vec::new();
         for (run, wants) in self.runs.iter() {
-            let mut left = self.most_packets(run) * room(self.packet_size, false) as u64;
+            let mut left = self.most_packets(run) * room(self.packet_size, Form::Absent) as u64;
             for want in wants {
                 let mut at = want.start;
                 while at < want.end && left > 0 {

@@ -1,6 +1,8 @@
 //! Bounded reading and writing of big-endian fields. Reading is total: it ends with `None`, never with a
 //! panic, and never allocates by a length that came from the network.
 
+use arrayvec::ArrayVec;
+
 /// A cursor over received bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a>(&'a [u8]);
@@ -69,6 +71,13 @@ pub(crate) trait Write {
 
     fn put_u64(&mut self, value: u64) {
         self.put(&value.to_be_bytes());
+    }
+}
+
+/// Its capacity is the length of what is written.
+impl<const N: usize> Write for ArrayVec<u8, N> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend(bytes.iter().copied());
     }
 }
 

@@ -3,12 +3,40 @@
 use std::ops::Range;
 
 use super::{DATA_OVERHEAD, TRAIN_HEADER};
-use crate::continuation::SEALED_LENGTH;
+use crate::continuation::{ABBREVIATED_LENGTH, SEALED_LENGTH};
+use crate::epoch::Epoch;
 
-/// Bytes for data frames in a packet of `packet_size` bytes, with or without a continuation.
-pub fn room(packet_size: u16, continuation: bool) -> usize {
-    let used = TRAIN_HEADER + if continuation { 1 + SEALED_LENGTH } else { 0 };
-    usize::from(packet_size).saturating_sub(used)
+/// In which form a packet carries its train's continuation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Not at all: an earlier packet does.
+    Absent,
+    /// What is not known from the continuation that was presented.
+    Abbreviated,
+    /// All of it.
+    Whole,
+}
+
+impl Form {
+    /// The form in the first packet of a train that `position` has earned in `epoch`. Positions of the epoch itself
+    /// are claimed with a continuation of that epoch.
+    pub fn first(epoch: &Epoch, position: u64) -> Self {
+        if position >= epoch.base { Self::Abbreviated } else { Self::Whole }
+    }
+
+    /// How many bytes its frame has.
+    pub const fn length(self) -> usize {
+        match self {
+            Self::Absent => 0,
+            Self::Abbreviated => 1 + ABBREVIATED_LENGTH,
+            Self::Whole => 1 + SEALED_LENGTH,
+        }
+    }
+}
+
+/// Bytes for data frames in a packet of `packet_size` bytes.
+pub fn room(packet_size: u16, form: Form) -> usize {
+    usize::from(packet_size).saturating_sub(TRAIN_HEADER + form.length())
 }
 
 /// Walks over wanted ranges and cuts off what fits into one packet after the other.

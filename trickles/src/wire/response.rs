@@ -1,8 +1,10 @@
 //! What servers send.
 
+use std::ops::Range;
+
 use super::codec::{Reader, Write};
-use super::{DATA_OVERHEAD, TRAIN_HEADER, VERSION};
-use crate::continuation::{SEALED_LENGTH, Sealed};
+use super::{DATA_OVERHEAD, NUMBER_BITS, TRAIN_HEADER, VERSION, nearest};
+use crate::continuation::{ABBREVIATED_LENGTH, Abbreviated, SEALED_LENGTH, Sealed};
 use crate::user_continuation::MAX_LENGTH;
 
 const TRAIN: u8 = 16;
@@ -10,11 +12,13 @@ const REFRESH: u8 = 17;
 const NOTICE: u8 = 18;
 
 pub(super) const FRAME_PADDING: u8 = 0;
-pub(crate) const FRAME_CONTINUATION: u8 = 1;
+pub(super) const FRAME_CONTINUATION: u8 = 1;
 pub(super) const FRAME_USER_CONTINUATION: u8 = 2;
-pub(crate) const FRAME_DATA: u8 = 3;
+const FRAME_DATA: u8 = 3;
 const FRAME_HOLD: u8 = 4;
 const FRAME_STORED: u8 = 5;
+pub(super) const FRAME_ABBREVIATED: u8 = 6;
+const FRAME_ABBREVIATED_EXIT: u8 = 7;
 
 /// A numbered packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +27,8 @@ pub struct Train<'a> {
     pub echo: u64,
     /// Whether it is a Refresh: the request was authentic but too old and had no other effect.
     pub refresh: bool,
-    /// First number it stands for.
-    pub number: u64,
+    /// The lowest bits of the first number it stands for.
+    pub number: u32,
     /// How many numbers it stands for, at least 1.
     pub span: u8,
     /// How many numbers of its train follow behind it.
@@ -52,9 +56,17 @@ pub enum Frame<'a> {
     Continuation(&'a Sealed),
     /// A user continuation, which also acknowledges input.
     UserContinuation(&'a [u8]),
+    /// What of the train's continuation is not known from the one that was presented.
+    Abbreviated {
+        /// The fields and the tag.
+        fields: &'a Abbreviated,
+        /// Whether its epoch has a slow start exit.
+        exit: bool,
+    },
     /// Output bytes.
     Data {
-        /// Offset of the first byte in the stream's output.
+        /// Offset of the first byte in the stream's output; only the lowest [`OFFSET_BITS`](super::OFFSET_BITS) bits
+        /// travel.
         offset: u64,
         /// The bytes, at least one.
         bytes: &'a [u8],
@@ -114,11 +126,15 @@ fn next_frame<'a>(reader: &mut Reader<'a>) -> Option<Option<Frame<'a>>> {
             Frame::UserContinuation(reader.take(length).filter(|sealed| sealed.len() <= MAX_LENGTH)?)
         }
         FRAME_DATA => {
-            let offset = reader.u64()?;
+            let (high, low) = (reader.u8()?, reader.u32()?);
+            let offset = u64::from(high) << 32 | u64::from(low);
             let length = usize::from(reader.u16()?);
             let bytes = reader.take(length).filter(|bytes| !bytes.is_empty())?;
-            offset.checked_add(bytes.len() as u64)?;
             Frame::Data { offset, bytes }
+        }
+        FRAME_ABBREVIATED | FRAME_ABBREVIATED_EXIT => {
+            let fields = reader.take(ABBREVIATED_LENGTH)?.first_chunk()?;
+            Frame::Abbreviated { fields, exit: kind == FRAME_ABBREVIATED_EXIT }
         }
         FRAME_HOLD => Frame::Hold(reader.u32()?),
         FRAME_STORED => {
@@ -136,6 +152,7 @@ impl Frame<'_> {
     pub(crate) fn length(&self) -> usize {
         match self {
             Self::Continuation(sealed) => 1 + sealed.len(),
+            Self::Abbreviated { fields, .. } => 1 + fields.len(),
             Self::UserContinuation(sealed) => 3 + sealed.len(),
             Self::Data { bytes, .. } => DATA_OVERHEAD + bytes.len(),
             Self::Hold(_) => 5,
@@ -155,15 +172,17 @@ impl Frame<'_> {
                 out.put_u8(FRAME_CONTINUATION);
                 out.put(&sealed[..]);
             }
+            Self::Abbreviated { fields, exit } => {
+                out.put_u8(if *exit { FRAME_ABBREVIATED_EXIT } else { FRAME_ABBREVIATED });
+                out.put(&fields[..]);
+            }
             Self::UserContinuation(sealed) => {
                 out.put_u8(FRAME_USER_CONTINUATION);
                 out.put_u16(sealed.len() as u16);
                 out.put(sealed);
             }
             Self::Data { offset, bytes } => {
-                out.put_u8(FRAME_DATA);
-                out.put_u64(*offset);
-                out.put_u16(bytes.len() as u16);
+                out.put(&data_header(*offset, bytes.len() as u16));
                 out.put(bytes);
             }
             Self::Hold(micros) => {
@@ -179,17 +198,34 @@ impl Frame<'_> {
     }
 }
 
+/// What precedes the bytes of a data frame.
+pub(crate) fn data_header(offset: u64, length: u16) -> [u8; DATA_OVERHEAD] {
+    let mut header = [0; DATA_OVERHEAD];
+    header[0] = FRAME_DATA;
+    header[1..6].copy_from_slice(&offset.to_be_bytes()[3..]);
+    header[6..].copy_from_slice(&length.to_be_bytes());
+    header
+}
+
 impl Train<'_> {
+    /// The numbers it stands for, near the one that is `expected`; `None` if those of its train would not fit into
+    /// 64 bits.
+    pub fn numbers(&self, expected: u64) -> Option<Range<u64>> {
+        let first = nearest(u64::from(self.number), NUMBER_BITS, expected);
+        let end = first.checked_add(u64::from(self.span))?;
+        end.checked_add(u64::from(self.left)).map(|_| first..end)
+    }
+
     /// The packet's header, to be followed by its frames.
     pub(crate) fn header(&self) -> [u8; TRAIN_HEADER] {
         let mut header = [0; TRAIN_HEADER];
         header[0] = VERSION;
         header[1] = if self.refresh { REFRESH } else { TRAIN };
         header[2..10].copy_from_slice(&self.echo.to_be_bytes());
-        header[10..18].copy_from_slice(&self.number.to_be_bytes());
-        header[18] = self.span;
-        header[19] = self.left;
-        header[20..28].copy_from_slice(&self.nonce.to_be_bytes());
+        header[10..14].copy_from_slice(&self.number.to_be_bytes());
+        header[14] = self.span;
+        header[15] = self.left;
+        header[16..24].copy_from_slice(&self.nonce.to_be_bytes());
         header
     }
 }
@@ -255,11 +291,10 @@ impl<'a> Response<'a> {
             REFRESH => true,
             _ => return None,
         };
-        let number = reader.u64()?;
+        let number = reader.u32()?;
         let span = reader.u8().filter(|&span| span > 0)?;
         let left = reader.u8()?;
         let nonce = reader.u64()?;
-        number.checked_add(u64::from(span) + u64::from(left))?;
         let frames = Frames::parse(reader.rest())?;
         Some(Self::Train(Train { echo, refresh, number, span, left, nonce, frames }))
     }

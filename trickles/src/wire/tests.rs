@@ -2,9 +2,9 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 
-use super::response::{FRAME_PADDING, FRAME_USER_CONTINUATION};
+use super::response::{FRAME_ABBREVIATED, FRAME_CONTINUATION, FRAME_PADDING, FRAME_USER_CONTINUATION};
 use super::*;
-use crate::continuation::{SEALED_LENGTH, Sealed};
+use crate::continuation::{Abbreviated, SEALED_LENGTH, Sealed};
 use crate::epoch::{CurveId, SlowStartExit};
 use crate::user_continuation::MAX_LENGTH;
 
@@ -101,7 +101,9 @@ fn frames() -> impl Strategy<Value = Vec<Frame<'static>>> {
     let frame = prop_oneof![
         sealed().prop_map(Frame::Continuation),
         bytes(0, MAX_LENGTH).prop_map(Frame::UserContinuation),
-        (0..u64::MAX - 2000, bytes(1, 1200)).prop_map(|(offset, bytes)| Frame::Data { offset, bytes }),
+        (any::<bool>(), any::<Abbreviated>())
+            .prop_map(|(exit, fields)| { Frame::Abbreviated { fields: Box::leak(Box::new(fields)), exit } }),
+        (0..1u64 << OFFSET_BITS, bytes(1, 1200)).prop_map(|(offset, bytes)| Frame::Data { offset, bytes }),
         any::<u32>().prop_map(Frame::Hold),
         (0..u64::MAX - 70_000, any::<u16>()).prop_map(|(offset, length)| Frame::Stored { offset, length }),
     ];
@@ -169,7 +171,7 @@ proptest! {
     #[test]
     fn responses_are_read_as_they_were_written(
         (echo, refresh, nonce) in any::<(u64, bool, u64)>(),
-        (number, span, left) in (0..u64::MAX - 512, 1..=u8::MAX, any::<u8>()),
+        (number, span, left) in (any::<u32>(), 1..=u8::MAX, any::<u8>()),
         frames in frames(),
         padding in 0..100usize,
         notice in notices(),
@@ -215,7 +217,7 @@ proptest! {
         cut in any::<prop::sample::Index>(),
     ) {
         let mut response = vec![0; TRAIN_HEADER];
-        (response[0], response[1], response[18]) = (VERSION, 16, 1);
+        (response[0], response[1], response[14]) = (VERSION, 16, 1);
         response.extend(emitted(&frames));
         for mut datagram in [emit(&request, 0), response] {
             assert_canonical(&datagram[..cut.index(datagram.len())]);
@@ -258,6 +260,39 @@ proptest! {
             prop_assert_eq!(cursor.is_empty(), next.is_none());
         }
     }
+}
+
+/// Numbers and offsets travel without their highest bits.
+#[test]
+fn what_is_cut_off_is_restored_near_what_is_expected() {
+    for (value, expected) in [
+        (0, 0),
+        (3, (1 << 31) - 1),
+        (1 << 32, (1 << 31) + 1),
+        ((7 << 32) - 1, 7 << 32),
+        ((7 << 32) + 5, (7 << 32) - 5),
+        ((7 << 32) - (1 << 31), (7 << 32) - 1),
+        ((7 << 32) + (1 << 31), (7 << 32) + 1),
+        (u64::MAX, u64::MAX - (1 << 31)),
+        (u64::MAX - 9, u64::MAX),
+    ] {
+        assert_eq!(nearest(u64::from(value as u32), NUMBER_BITS, expected), value, "near {expected}");
+    }
+    // There is nothing below zero, and nothing above the largest number.
+    assert_eq!(nearest(u64::from(u32::MAX), NUMBER_BITS, 1), u64::from(u32::MAX));
+    assert_eq!(nearest(1, NUMBER_BITS, u64::MAX), u64::MAX - u64::from(u32::MAX) + 1);
+    let train = |number, span, left| Train {
+        echo: 0,
+        refresh: false,
+        number,
+        span,
+        left,
+        nonce: 0,
+        frames: Frames::default(),
+    };
+    assert_eq!(train(u32::MAX - 4, 2, 2).numbers(u64::MAX), Some(u64::MAX - 4..u64::MAX - 2));
+    assert_eq!(train(u32::MAX - 4, 2, 3).numbers(u64::MAX), None);
+    assert_eq!(train(u32::MAX - 4, 2, 3).numbers(5 << 32), Some((5 << 32) - 5..(5 << 32) - 3));
 }
 
 fn hello() -> Request<'static> {
@@ -335,26 +370,23 @@ fn fields_out_of_bounds_are_refused() {
 #[test]
 fn malformed_responses_are_refused() {
     let response = |kind: u8, body: &[u8]| [&[VERSION, kind, 0, 0, 0, 0, 0, 0, 0, 1][..], body].concat();
-    let train = |number: u64, span: u8, left: u8, frames: &[u8]| {
+    let train = |number: u32, span: u8, left: u8, frames: &[u8]| {
         response(16, &[&number.to_be_bytes()[..], &[span, left], &[0; 8], frames].concat())
     };
-    let data = |offset: u64, length: u16, bytes: &[u8]| {
-        [&[FRAME_DATA][..], &offset.to_be_bytes(), &length.to_be_bytes(), bytes].concat()
-    };
+    let data = |length: u16, bytes: &[u8]| [&data_header(7, length)[..], bytes].concat();
     let longer = MAX_LENGTH + 1;
     let too_long =
         [&[FRAME_USER_CONTINUATION][..], &(longer as u16).to_be_bytes(), &vec![1; longer]].concat();
     for datagram in [
         train(1, 0, 0, &[]),
-        train(u64::MAX - 1, 1, 1, &[]),
         train(1, 1, 0, &[5]),
         train(1, 1, 0, &[FRAME_PADDING, 1]),
-        train(1, 1, 0, &data(0, 0, &[])),
-        train(1, 1, 0, &data(0, 3, &[1, 2])),
-        train(1, 1, 0, &data(u64::MAX, 1, &[1])),
+        train(1, 1, 0, &data(0, &[])),
+        train(1, 1, 0, &data(3, &[1, 2])),
         train(1, 1, 0, &too_long),
         train(1, 1, 0, &[FRAME_CONTINUATION; SEALED_LENGTH]),
-        response(15, &[0; 18]),
+        train(1, 1, 0, &[FRAME_ABBREVIATED; Form::Abbreviated.length() - 1]),
+        response(15, &[0; 14]),
         response(18, &[0, 0, 0, 0, 0]),
         response(18, &[8, 0, 0, 0, 0]),
         response(18, &[1, 0, 0, 0, 1]),
@@ -364,7 +396,7 @@ fn malformed_responses_are_refused() {
     ] {
         assert_eq!(Response::parse(&datagram), None, "{datagram:?}");
     }
-    assert!(Response::parse(&train(u64::MAX - 2, 1, 1, &data(u64::MAX - 1, 1, &[1]))).is_some());
+    assert!(Response::parse(&train(u32::MAX, 1, 1, &data(1, &[1]))).is_some());
 }
 
 #[test]
@@ -403,6 +435,7 @@ fn refusals_are_smaller_than_requests() {
     let mut notice = Vec::new();
     Response::Notice { echo: 0, notice: Notice::Pending(u32::MAX) }.emit(&mut notice);
     assert!(notice.len() < HELLO_OVERHEAD);
-    const { assert!(TRAIN_HEADER + 1 + SEALED_LENGTH < MIN_CLAIM) };
-    assert_eq!((room(1200, false), room(1200, true), room(20, false)), (1172, 1051, 0));
+    const { assert!(TRAIN_HEADER + Form::Whole.length() < MIN_CLAIM) };
+    let rooms = [Form::Absent, Form::Abbreviated, Form::Whole].map(|form| room(1200, form));
+    assert_eq!((rooms, room(20, Form::Absent)), ([1176, 1131, 1055], 0));
 }

@@ -48,7 +48,7 @@ impl Flow {
 
     /// The server granted a run only up to number `end`: what owns the others is the client's again.
     fn hand_back(&mut self, index: usize, end: u64, release: &mut dyn FnMut(Range<u64>)) {
-        let epoch = self.owner(&self.runs[index]);
+        let epoch = *self.owner(self.runs[index].positions.start);
         let run = &mut self.runs[index];
         let kept = run.positions.clone().find(|&position| epoch.share_start(position) >= end);
         run.bytes(end..run.numbers.end, &mut *release);

@@ -1,11 +1,12 @@
 //! At which rate packets arrive, and so how many a path holds.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::losses::MIN_REORDER;
 use crate::time::Timestamp;
 
-/// The highest rate of an epoch.
+/// The highest rate of an epoch, and how far apart the packets of a train come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ArrivalRate {
     /// Since when packets are being counted.
@@ -13,12 +14,26 @@ pub(super) struct ArrivalRate {
     count: u64,
     /// So many packets in so many microseconds.
     highest: (u64, u64),
+    /// Which number follows in a train that has begun, and when the one before it came.
+    follows: Option<(u64, Timestamp)>,
+    spacing: Duration,
 }
 
 impl ArrivalRate {
-    /// Counts a packet, of however many numbers: these are what the path carries.
-    pub(super) fn arrived(&mut self) {
+    /// Counts a packet, of however many numbers: these are what the path carries. `left`: how many numbers of its
+    /// train follow.
+    pub(super) fn arrived(&mut self, numbers: &Range<u64>, left: u8, now: Timestamp) {
         self.count += 1;
+        if let Some((_, before)) = self.follows.filter(|(number, _)| *number == numbers.start) {
+            self.spacing = (self.spacing * 7 + now.since(before)) / 8;
+        }
+        self.follows = (left > 0).then_some((numbers.end, now));
+    }
+
+    /// How long after one another the packets of a train come: what a path takes for one of them, if they are not
+    /// held up by others.
+    pub(super) fn spacing(&self) -> Duration {
+        self.spacing
     }
 
     /// Measures over a part of the round trip: a path that is not full yet brings packets in bursts.

@@ -38,6 +38,7 @@ fn run(positions: Range<u64>, numbers: Range<u64>) -> Run {
         wants: Box::new([]),
         user_continuation: Arc::new([]),
         packet_size: 1200,
+        form: Form::Abbreviated,
         input: None,
         first: sent(1, 0),
         last: sent(1, 0),
@@ -53,8 +54,10 @@ fn run(positions: Range<u64>, numbers: Range<u64>) -> Run {
 /// A packet for one number or two, of a train with `left` more.
 fn receive(flow: &mut Flow, echo: u64, numbers: Range<u64>, left: u8, millis: u64) -> Arrival {
     let (number, span) = (numbers.start, (numbers.end - numbers.start) as u8);
-    let train = Train { echo, refresh: false, number, span, left, nonce: 0, frames: Frames::default() };
-    flow.receive(&train, Timestamp::from_millis(millis), &mut |_| {})
+    let frames = Frames::default();
+    let train = Train { echo, refresh: false, number: number as u32, span, left, nonce: 0, frames };
+    let numbers = number..number + u64::from(span);
+    flow.receive(&train, numbers, Timestamp::from_millis(millis), &mut |_| {})
 }
 
 #[test]
