@@ -243,8 +243,7 @@ fn transfer(left: u64, length: u64, losses: bool) -> (u64, Result<(), Failure>) 
                 let base = MAX_NUMBER - left;
                 let fields = continuation(Epoch::born(hello.curve, base, 10), base, 10, server_now);
                 let mut opening =
-                    [&[1, 16][..], &hello.echo.to_be_bytes(), &(base as u32).to_be_bytes(), &[10, 0]]
-                        .concat();
+                    [&[1, 16][..], &hello.echo.to_be_bytes(), &(base as u32).to_be_bytes(), &[72]].concat();
                 opening.extend(forge.proof(&fields.epoch, fields.tag, base..base + 10).to_be_bytes());
                 Frame::UserContinuation(&user_continuation(&forge, length)).emit(&mut opening);
                 Frame::Continuation(&forge.seal(&fields, CLIENT.into())).emit(&mut opening);

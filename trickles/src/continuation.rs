@@ -10,6 +10,7 @@ use crate::epoch::{CurveId, Epoch, Growth, MAX_NUMBER, MAX_POSITION, SlowStartEx
 use crate::key_ring::TAG_LENGTH;
 use crate::time::Timestamp;
 use crate::wire::codec::{Reader, Write};
+use crate::wire::nearest;
 
 /// Length of a continuation without its tag, in bytes.
 pub const BODY_LENGTH: usize = 104;
@@ -17,7 +18,7 @@ pub const BODY_LENGTH: usize = 104;
 pub const SEALED_LENGTH: usize = BODY_LENGTH + TAG_LENGTH;
 
 /// Length of an abbreviated continuation, in bytes.
-pub const ABBREVIATED_LENGTH: usize = 2 + 4 + 4 + 8 + 4 + 2 + 4 + TAG_LENGTH;
+pub const ABBREVIATED_LENGTH: usize = 2 + 4 + 3 + 5 + 4 + 2 + 3 + TAG_LENGTH;
 
 /// A continuation as it travels: body and authentication tag.
 pub type Sealed = [u8; SEALED_LENGTH];
@@ -117,11 +118,12 @@ impl Continuation {
         let mut out = ArrayVec::<u8, ABBREVIATED_LENGTH>::new();
         out.put_u16(self.key);
         out.put_u32(self.issuer);
-        out.put_u32((self.first - self.earned) as u32);
-        out.put_u64(self.issued.as_micros());
+        // No train is as long as 2^24 bytes, no window as large as 2^24 packets.
+        out.put(&(self.first - self.earned).to_be_bytes()[5..]);
+        out.put(&self.issued.as_micros().to_be_bytes()[3..]);
         out.put_u32(self.rooted_ago());
         out.put_u16(self.port);
-        out.put_u32(self.bytes);
+        out.put(&self.bytes.to_be_bytes()[1..]);
         out.put(tag);
         filled(&out)
     }
@@ -136,10 +138,11 @@ impl Continuation {
     ) -> Option<(Sealed, Self)> {
         let mut reader = Reader::new(abbreviated);
         let (key, issuer) = (reader.u16()?, reader.u32()?);
-        let earned = numbers.start.checked_sub(u64::from(reader.u32()?))?;
-        let issued = Timestamp::from_micros(reader.u64()?);
+        let earned = numbers.start.checked_sub(uint::<3>(&mut reader)?)?;
+        let issued = nearest(uint::<5>(&mut reader)?, 40, self.issued.as_micros());
+        let issued = Timestamp::from_micros(issued);
         let rooted = rooted(issued, reader.u32()?);
-        let (port, bytes) = (reader.u16()?, reader.u32()?);
+        let (port, bytes) = (reader.u16()?, uint::<3>(&mut reader)? as u32);
         let count = u8::try_from(numbers.end.checked_sub(numbers.start)?).ok()?;
         let epoch = Epoch { exit, ..self.epoch };
         if numbers.start < epoch.base {
@@ -173,10 +176,10 @@ impl Continuation {
         let flight = reader.u32()?;
         let exit = SlowStartExit { position: reader.u32()?, rtt: reader.u32()? };
         let exit = (exit.rtt != 0).then_some(exit);
-        let first = base.checked_add(uint48(&mut reader)?)?;
+        let first = base.checked_add(uint::<6>(&mut reader)?)?;
         let count = reader.u8()?;
         // Sign-extended: the earning position may belong to the flight before the epoch.
-        let earned = base.wrapping_add((((uint48(&mut reader)? << 16) as i64) >> 16) as u64);
+        let earned = base.wrapping_add((((uint::<6>(&mut reader)? << 16) as i64) >> 16) as u64);
         let issued = Timestamp::from_micros(reader.u64()?);
         let rooted = rooted(issued, reader.u32()?);
         let port = reader.u16()?;
@@ -230,8 +233,8 @@ fn filled<const N: usize>(out: &ArrayVec<u8, N>) -> [u8; N] {
     bytes
 }
 
-fn uint48(reader: &mut Reader<'_>) -> Option<u64> {
-    let bytes: [u8; 6] = reader.array()?;
+fn uint<const N: usize>(reader: &mut Reader<'_>) -> Option<u64> {
+    let bytes: [u8; N] = reader.array()?;
     Some(bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte)))
 }
 

@@ -8,7 +8,9 @@ use trickles::epoch::CurveId;
 use trickles::key_ring::KeyRing;
 use trickles::server::ServerConfig;
 use trickles::stats::Discard;
-use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, Form, Run, Runs, room};
+use trickles::wire::{
+    BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, Form, Run, Runs, TRAIN_HEADER, room,
+};
 use trickles::wire::{Hello, Input, Request};
 
 use crate::cases;
@@ -114,7 +116,8 @@ proptest! {
         late.truncate(cut.unwrap_or(usize::MAX));
         let answer = lab.raw(&late, liar.address);
         prop_assert!(length(&answer) < late.len());
-        prop_assert_eq!(answer.is_empty(), late.len() <= 149 && !retired, "{}", late.len());
+        let refresh = TRAIN_HEADER + Form::Whole.length();
+        prop_assert_eq!(answer.is_empty(), late.len() <= refresh && !retired, "{}", late.len());
     }
 }
 

@@ -102,15 +102,17 @@ proptest! {
     #[test]
     fn an_abbreviated_continuation_is_restored_from_another_of_its_epoch(
         continuation in continuations(),
-        (first, count, issued) in (0..1u64 << 40, 1..=u8::MAX, any::<u64>()),
-        distance in prop_oneof![0..1000u64, 0..u64::from(u32::MAX)],
+        (first, count, later) in (0..1u64 << 40, 1..=u8::MAX, 0..1u64 << 39),
+        distance in prop_oneof![0..1000u64, 0..(1u64 << 24) - 1],
         tag in any::<[u8; TAG_LENGTH]>(),
     ) {
         let epoch = continuation.epoch;
         let train = continuation.first.max(epoch.base + 1);
         // An own position has earned it.
         let earned = train - 1 - distance.min(train - 1 - epoch.base);
-        let continuation = Continuation { first: train, earned, ..continuation };
+        let bytes = continuation.bytes >> 8;
+        let continuation = Continuation { first: train, earned, bytes, ..continuation };
+        let issued = continuation.issued.as_micros();
         let other = Continuation {
             key: 0,
             issuer: 0,
@@ -118,7 +120,7 @@ proptest! {
             first: epoch.base + first,
             count,
             earned: epoch.base - 1,
-            issued: Timestamp::from_micros(issued),
+            issued: Timestamp::from_micros(issued.saturating_add(later)),
             rooted: Timestamp::ZERO,
             port: 0,
             bytes: 0,

@@ -16,7 +16,7 @@ pub use request::{
     Runs,
 };
 pub(crate) use response::data_header;
-pub use response::{Frame, Frames, Notice, Response, Train};
+pub use response::{Frame, Frames, MAX_SPAN, Notice, Response, Train};
 
 /// Protocol version.
 pub const VERSION: u8 = 1;
@@ -29,7 +29,7 @@ pub const MAX_PACKET_SIZE: u16 = 9000;
 /// Version, type and echo, in bytes.
 pub const HEADER: usize = 1 + 1 + 8;
 /// Header of a numbered packet, in bytes.
-pub const TRAIN_HEADER: usize = HEADER + 4 + 1 + 1 + 8;
+pub const TRAIN_HEADER: usize = HEADER + 4 + 1 + 8;
 /// How many bits of a packet's number travel.
 pub const NUMBER_BITS: u32 = 32;
 /// Type, offset and length of a data frame, in bytes.

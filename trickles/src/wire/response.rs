@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::codec::{Reader, Write};
-use super::{DATA_OVERHEAD, NUMBER_BITS, TRAIN_HEADER, VERSION, nearest};
+use super::{DATA_OVERHEAD, MAX_TRAIN, NUMBER_BITS, TRAIN_HEADER, VERSION, nearest};
 use crate::continuation::{ABBREVIATED_LENGTH, Abbreviated, SEALED_LENGTH, Sealed};
 use crate::user_continuation::MAX_LENGTH;
 
@@ -20,6 +20,9 @@ const FRAME_STORED: u8 = 5;
 pub(super) const FRAME_ABBREVIATED: u8 = 6;
 const FRAME_ABBREVIATED_EXIT: u8 = 7;
 
+/// Most numbers that one packet stands for.
+pub const MAX_SPAN: u8 = u8::MAX - MAX_TRAIN as u8 + 2;
+
 /// A numbered packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Train<'a> {
@@ -29,9 +32,9 @@ pub struct Train<'a> {
     pub refresh: bool,
     /// The lowest bits of the first number it stands for.
     pub number: u32,
-    /// How many numbers it stands for, at least 1.
+    /// How many numbers it stands for: 1, or in the last packet of a train up to [`MAX_SPAN`].
     pub span: u8,
-    /// How many numbers of its train follow behind it.
+    /// How many numbers of its train follow behind it, at most 63.
     pub left: u8,
     /// Proof of receipt of these numbers.
     pub nonce: u64,
@@ -223,9 +226,12 @@ impl Train<'_> {
         header[1] = if self.refresh { REFRESH } else { TRAIN };
         header[2..10].copy_from_slice(&self.echo.to_be_bytes());
         header[10..14].copy_from_slice(&self.number.to_be_bytes());
-        header[14] = self.span;
-        header[15] = self.left;
-        header[16..24].copy_from_slice(&self.nonce.to_be_bytes());
+        header[14] = if self.span == 1 {
+            self.left
+        } else {
+            self.span.saturating_sub(2).saturating_add(MAX_TRAIN as u8)
+        };
+        header[15..23].copy_from_slice(&self.nonce.to_be_bytes());
         header
     }
 }
@@ -292,8 +298,10 @@ impl<'a> Response<'a> {
             _ => return None,
         };
         let number = reader.u32()?;
-        let span = reader.u8().filter(|&span| span > 0)?;
-        let left = reader.u8()?;
+        let (span, left) = match reader.u8()? {
+            left if u64::from(left) < MAX_TRAIN => (1, left),
+            wide => (wide - MAX_TRAIN as u8 + 2, 0),
+        };
         let nonce = reader.u64()?;
         let frames = Frames::parse(reader.rest())?;
         Some(Self::Train(Train { echo, refresh, number, span, left, nonce, frames }))
