@@ -176,6 +176,9 @@ fn embellish(packet: &[u8], choices: &mut Choices, honest: &[u8], near: u64) -> 
         if choices.chance(50) && !honest.is_empty() {
             let sealed = user_continuation(choices, honest, near, echo);
             Frame::UserContinuation(&sealed).emit(&mut hostile);
+        } else if choices.chance(30) {
+            let fields = std::array::from_fn(|_| choices.word() as u8);
+            Frame::Abbreviated { fields: &fields, exit: choices.chance(50) }.emit(&mut hostile);
         } else {
             let (offset, length) = (offset(choices, near), choices.below(3000) as u16);
             let length = length.min(u16::try_from(u64::MAX - offset).unwrap_or(u16::MAX));
