@@ -48,6 +48,12 @@ impl Rtt {
         self.smoothed.unwrap_or(INITIAL / 3)
     }
 
+    /// What queues have added to the path's own round trip of late.
+    pub(crate) fn queueing(&self) -> Duration {
+        let path = self.path_min.unwrap_or_default();
+        self.smoothed.map_or(Duration::ZERO, |smoothed| smoothed.saturating_sub(path))
+    }
+
     pub(crate) fn probe_timeout(&self) -> Duration {
         self.smoothed.map_or(INITIAL, |smoothed| smoothed + (self.variation * 4).max(GRANULARITY))
     }

@@ -117,9 +117,9 @@ impl Client {
         }
         let complete =
             input.is_some() || selection.numbers >= target.min(needed.max(1)) || flow.runs.is_empty();
-        // As long as a train takes to come.
-        let smoothed = self.rtt.smoothed();
-        let delay = (flow.spacing() * target as u32).max(TRAIN_TIME.min(smoothed / 8)).min(smoothed / 4);
+        // As long as a train takes to come, but not so long that the queue could run empty meanwhile.
+        let coming = (flow.spacing() * target as u32).min(self.rtt.queueing());
+        let delay = coming.max(TRAIN_TIME.min(self.rtt.smoothed() / 8));
         let since = self.ready_since.unwrap_or(Timestamp::ZERO);
         if !complete && since + delay > self.now {
             return Step::Wait(since + delay);

@@ -17,6 +17,10 @@ use crate::wire::{
     MAX_WANTS, MIN_CLAIM, Request, Runs, room,
 };
 
+/// How many packets may be caught up with at once in congestion avoidance (RFC 9002, section 7.7): what is spread out
+/// more evenly than others' packets meets fewer losses in their queue than they do, and takes their share.
+const MAX_BURST: u32 = INITIAL_WINDOW;
+
 /// The wants of the runs of one claim under construction.
 struct Wants<'a> {
     client: &'a mut Client,
@@ -291,10 +295,10 @@ impl Client {
         fresh.into_iter().for_each(|run| flow.add_run(run, self.rtt.smoothed()));
         let window = u64::from(flow.window().max(1));
         // Fast enough never to hold the window back.
-        let quarters = if flow.in_slow_start() { 8 } else { 5 };
+        let (quarters, burst) = if flow.in_slow_start() { (8, 0) } else { (5, MAX_BURST) };
         let rate = u32::try_from(window * quarters / 4).unwrap_or(u32::MAX).max(1);
         let interval = self.rtt.smoothed() / rate;
-        self.pacer.claimed(claimed, interval, TIMER_GRANULARITY, self.now);
+        self.pacer.claimed(claimed, interval, TIMER_GRANULARITY.max(interval * burst), self.now);
         self.ready_since = None;
         if was_idle {
             self.active = self.now;
