@@ -114,6 +114,20 @@ fn lost_requests_are_not_congestion() {
         println!("20 Mbit/s, 40 ms, {} % of requests lost: {goodput:.2} Mbit/s", loss * 100.0);
         assert!(goodput >= 18.0, "{loss}: {goodput}");
     }
+    // Where so many are lost that none of those with a position may arrive, and from the first one on.
+    for loss in [0.1, 0.2, 0.3] {
+        let mut goodputs: Vec<f64> = (0..9)
+            .map(|seed| {
+                let up = Path { loss, ..ample() };
+                let mut world = World::new(up, path(100, ONE_WAY, bdp(100)), seed);
+                world.fetch(FOREVER, Duration::ZERO, config());
+                utilisation(world, 100, 2, 12).1
+            })
+            .collect();
+        goodputs.sort_by(f64::total_cmp);
+        println!("100 Mbit/s, 40 ms, {} % of requests lost, 9 runs: {goodputs:.1?} Mbit/s", loss * 100.0);
+        assert!(goodputs[4] >= 85.0, "{loss}: {goodputs:?}");
+    }
 }
 
 #[test]

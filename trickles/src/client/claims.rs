@@ -222,11 +222,13 @@ impl Flow {
         repeats
     }
 
-    /// The oldest runs without an answer, to be presented again on their own.
+    /// The oldest runs without an answer, to be presented again on their own: first those that are to be since they were
+    /// [doubted](Run::doubted).
     pub(crate) fn probe(&self) -> Option<(Selection, ArrayVec<usize, MAX_RUNS>)> {
         let again = |(index, run)| Some((index, self.present_again(run)?));
-        let (start, (held, kind, limit)) =
-            self.runs.iter().enumerate().filter(|(_, run)| run.is_unseen()).find_map(again)?;
+        let unseen = || self.runs.iter().enumerate().filter(|(_, run)| run.is_unseen());
+        let delayed = unseen().filter(|(_, run)| run.is_due()).find_map(again);
+        let (start, (held, kind, limit)) = delayed.or_else(|| unseen().find_map(again))?;
         let first = &self.runs[start];
         let mut indices = ArrayVec::<usize, MAX_RUNS>::new();
         let mut numbers = 0;

@@ -20,8 +20,13 @@ use super::run::{Run, mask};
 use crate::continuation::Continuation;
 use crate::epoch::{Epoch, SlowStartExit, curve};
 use crate::time::Timestamp;
-use crate::wire::{ClaimKind, DATA_OVERHEAD, Form, Train, room};
+use crate::wire::{ClaimKind, DATA_OVERHEAD, Form, MAX_RUNS, Train, room};
 
+/// Which share of claims is supposed to be lost before it is known, in 1/65536: a loss in the first slow start that is
+/// none of the answers' costs a flow many seconds.
+const SUPPOSED_REQUEST_LOSS: u32 = 12_000;
+/// How many claims carry a run besides its own at most.
+const MAX_DEPTH: u32 = MAX_RUNS as u32 - 1;
 /// Most reordering tolerated: a round trip.
 const MAX_REORDER_EIGHTHS: u32 = 8;
 
@@ -124,7 +129,7 @@ impl Flow {
             lost: RangeSet::default(),
             lost_before: RangeSet::default(),
             reorder_eighths: 2,
-            request_loss: 0,
+            request_loss: SUPPOSED_REQUEST_LOSS,
             double_grants: 0,
             marked: false,
             settled: Vec::new(),
@@ -401,12 +406,12 @@ impl Flow {
 
     /// How many claims carry a run besides its own, so that a lost request goes unnoticed.
     pub(crate) fn depth(&self) -> u32 {
-        const LOSS_AT_DEPTH: [(u32, u32); 4] = [(1300, 2), (3500, 3), (6500, 4), (11_000, 5)];
+        const LOSS_AT_DEPTH: [(u32, u32); 5] = [(1300, 2), (3500, 3), (6500, 4), (11_000, 5), (16_000, 6)];
         match self.double_grants {
             0..4 => LOSS_AT_DEPTH
                 .iter()
                 .find(|(loss, _)| self.request_loss < *loss)
-                .map_or(6, |&(_, depth)| depth),
+                .map_or(MAX_DEPTH, |&(_, depth)| depth),
             _ => 0,
         }
     }

@@ -214,7 +214,7 @@ impl Client {
         let Some(flow) = &mut self.flow else { return };
         self.active = self.now;
         self.backoff = 0;
-        self.probe = false;
+        self.probe &= flow.runs.iter().any(Run::is_due);
         self.ready_since.get_or_insert(self.now);
         flow.measure_rate(self.rtt.smoothed(), self.now);
         self.slow_start.acknowledged(u64::from(train.span));
@@ -305,6 +305,7 @@ impl Client {
                 spent: None,
                 parked: None,
                 delayed: None,
+                doubted: None,
             };
             flow.add_run(opened, self.rtt.smoothed());
         }
@@ -390,7 +391,8 @@ impl Client {
     pub(super) fn detect_losses(&mut self) {
         let Some(flow) = self.flow.as_mut().filter(|flow| flow.may_have_lost()) else { return };
         let (outputs, assembler) = (&mut self.outputs, &self.assembler);
-        flow.detect_losses(self.rtt.smoothed(), self.now, &mut |range| release(outputs, assembler, range));
+        let mut release = |range| release(outputs, assembler, range);
+        self.probe |= flow.detect_losses(self.rtt.smoothed(), self.now, &mut release);
         self.enter_recovery();
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct Run {
     /// When patience with it ended, if it ever was parked: its numbers count as claimed then, or when it was
     /// presented after that.
     pub(crate) delayed: Option<Timestamp>,
+    /// When its numbers were overdue although none of its claims may have arrived: the same.
+    pub(crate) doubted: Option<Timestamp>,
 }
 
 impl Run {
@@ -68,6 +70,11 @@ impl Run {
     /// Whether no word of its answer has come.
     pub(crate) fn is_unseen(&self) -> bool {
         self.answered.is_none() && self.spent.is_none() && self.parked.is_none() && !self.is_opening()
+    }
+
+    /// Whether it is to be presented again, on its own.
+    pub(crate) fn is_due(&self) -> bool {
+        self.doubted.is_some_and(|at| at > self.last.at)
     }
 
     pub(crate) fn is_opening(&self) -> bool {

@@ -200,6 +200,8 @@ impl Client {
         let (train, kind) = (&flow.held[selection.held], selection.kind);
         let (sealed, fields) = (train.sealed.clone(), train.fields);
         let echo = self.echo.fresh();
+        // Others may be due as well.
+        self.probe = indices.iter().any(|&index| flow.runs[index].is_due());
         let mut runs = Runs::default();
         let mut original = None;
         let mut user_continuation: Arc<[u8]> = Arc::new([]);
@@ -261,6 +263,7 @@ impl Client {
                 spent: None,
                 parked: None,
                 delayed: None,
+                doubted: None,
             });
         }
         if fresh.is_empty() {

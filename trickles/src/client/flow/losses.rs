@@ -10,6 +10,19 @@ use crate::time::Timestamp;
 /// Floor of the reordering window: packets that leave together are handed over a scheduler tick apart.
 pub(super) const MIN_REORDER: Duration = Duration::from_millis(1);
 
+/// For how many round trips a run may be asked for again before its numbers are lost.
+const MAX_DOUBT: u32 = 5;
+
+/// Whether all of `presented` claims may well have been lost, `loss` being the share of those that are, in 1/65536.
+/// Where few are lost it is rather the train in answer to them, and to ask again first would answer congestion a round
+/// trip late.
+fn may_be_unheard(presented: u32, loss: u32) -> bool {
+    const MANY_LOST: u32 = 4000;
+    const LEAST_CHANCE: u64 = 65536 / 1024;
+    let chance = (1..presented.min(8)).fold(u64::from(loss), |chance, _| chance * u64::from(loss) / 65536);
+    loss >= MANY_LOST && chance >= LEAST_CHANCE
+}
+
 /// Numbers that have been overtaken.
 #[derive(Clone, Debug)]
 pub(super) struct Gap {
@@ -122,13 +135,14 @@ impl Flow {
         self.marked || !self.gaps.is_empty() || self.has_lost_next()
     }
 
-    /// Declares lost what was overtaken too long ago, and what the server says it answered long ago.
+    /// Declares lost what was overtaken too long ago, and what the server says it answered long ago. Returns whether
+    /// runs are to be presented again instead: so many claims are lost that theirs may all have been.
     pub(crate) fn detect_losses(
         &mut self,
         smoothed: Duration,
         now: Timestamp,
         release: &mut dyn FnMut(Range<u64>),
-    ) {
+    ) -> bool {
         let window = self.reorder_window(smoothed);
         let mut expired: Vec<Range<u64>> = Vec::new();
         self.gaps.retain(|gap| {
@@ -138,20 +152,32 @@ impl Flow {
             }
             !is_expired
         });
+        let request_loss = self.request_loss;
+        let mut again = false;
         // What overtook a number may have been claimed before it: then it is not late yet.
         for range in std::mem::take(&mut expired) {
             let from = self.runs.partition_point(|run| run.numbers.end <= range.start);
             let to = self.runs.partition_point(|run| run.numbers.start < range.end).max(from);
             for at in from..to {
-                let run = &self.runs[at];
+                let run = &mut self.runs[at];
                 let numbers = run.numbers.start.max(range.start)..run.numbers.end.min(range.end);
                 // What is parked is looked at again when patience ends, and what may yet be granted when that is
                 // decided.
                 let claimed = if run.granted_to.is_some() { run.last.at } else { run.first.at };
-                let since = run.parked.unwrap_or(run.delayed.map_or(claimed, |at| at.max(run.last.at)));
-                match since + smoothed {
-                    due if due > now => self.open_gap(numbers, due),
-                    _ => expired.push(numbers),
+                let delayed = run.delayed.max(run.doubted);
+                let since = run.parked.unwrap_or(delayed.map_or(claimed, |at| at.max(run.last.at)));
+                let due = since + smoothed;
+                if due > now {
+                    self.open_gap(numbers, due);
+                } else if run.is_unseen()
+                    && now.since(run.first.at) < smoothed * MAX_DOUBT
+                    && may_be_unheard(run.presented, request_loss)
+                {
+                    run.doubted = Some(now);
+                    again = true;
+                    self.open_gap(numbers, now + smoothed);
+                } else {
+                    expired.push(numbers);
                 }
             }
         }
@@ -161,6 +187,7 @@ impl Flow {
         for range in expired {
             self.lose(range, release);
         }
+        again
     }
 
     /// Declares the pending ones among `numbers` lost.

@@ -48,6 +48,7 @@ fn run(positions: Range<u64>, numbers: Range<u64>) -> Run {
         spent: None,
         parked: None,
         delayed: None,
+        doubted: None,
     }
 }
 
