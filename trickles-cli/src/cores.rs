@@ -36,9 +36,28 @@ pub(crate) struct ServerArguments {
     #[arg(long)]
     pub(crate) no_offload: bool,
 
+    /// Let queues on the way mark packets instead of dropping them (ECN). For networks where they do, and where nothing
+    /// drops such packets.
+    #[arg(long)]
+    pub(crate) ecn: bool,
+
     /// End when standard input does, so as not to outlive the program that has started the server.
     #[arg(long)]
     pub(crate) until_eof: bool,
+}
+
+/// How packets leave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PacketOptions {
+    offload: bool,
+    ecn: bool,
+}
+
+impl ServerArguments {
+    /// How packets leave.
+    pub(crate) fn packets(&self) -> PacketOptions {
+        PacketOptions { offload: !self.no_offload, ecn: self.ecn }
+    }
 }
 
 /// Serves until `stop` is ready: each of the sockets, which [`bind_many`](trickles_tokio::bind_many) makes, with an
@@ -50,7 +69,7 @@ pub(crate) struct ServerArguments {
 pub(crate) async fn serve<A: Application + Send + 'static>(
     replicas: Vec<(UdpSocket, A)>,
     ring: KeyRing,
-    offload: bool,
+    packets: PacketOptions,
     stop: impl Future<Output = ()>,
 ) -> Result<Stats> {
     let filter = replay_filter(FilterConfig::default())?;
@@ -64,7 +83,7 @@ pub(crate) async fn serve<A: Application + Send + 'static>(
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             // It changes only by its end.
             let stop = async { drop(stopped.changed().await) };
-            runtime.block_on(run(replica, ring, filter, offload, stop))
+            runtime.block_on(run(replica, ring, filter, packets, stop))
         });
     }
     let mut ended = Vec::new();
@@ -74,7 +93,7 @@ pub(crate) async fn serve<A: Application + Send + 'static>(
             Some(result) = others.join_next() => ended.push(result),
         }
     };
-    let result = run(first, ring, filter, offload, stop).await;
+    let result = run(first, ring, filter, packets, stop).await;
     drop(running);
     while let Some(result) = others.join_next().await {
         ended.push(result);
@@ -90,11 +109,12 @@ async fn run<A: Application>(
     (socket, mut application): (UdpSocket, A),
     ring: KeyRing,
     filter: Arc<dyn ReplayFilter>,
-    offload: bool,
+    packets: PacketOptions,
     stop: impl Future<Output = ()>,
 ) -> io::Result<Stats> {
     let mut server = Server::from_socket(socket, ServerConfig::default(), ring, filter)?;
-    server.set_offload(offload);
+    server.set_offload(packets.offload);
+    server.set_ecn(packets.ecn);
     server.run_until(&mut application, stop).await?;
     Ok(server.stats())
 }

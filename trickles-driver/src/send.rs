@@ -5,11 +5,11 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use quinn_udp::{RecvMeta, Transmit};
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit};
 use trickles::server::Batch;
 
 use crate::clock::Clock;
@@ -45,6 +45,8 @@ pub(crate) struct Sender {
     segments: AtomicUsize,
     /// Whether it has any address of the machine, so that the one that answers leave from is to be said.
     any_address: bool,
+    /// Whether queues on the way may mark packets instead of dropping them.
+    ecn: AtomicBool,
     dropped: AtomicU64,
 }
 
@@ -52,13 +54,18 @@ impl Sender {
     pub(crate) fn new(socket: Arc<dyn AsyncUdpSocket>) -> Self {
         let segments = socket.max_gso_segments().into();
         let any_address = socket.local_addr().map_or(true, |address| address.ip().is_unspecified());
-        Self { socket, segments, any_address, dropped: 0.into() }
+        Self { socket, segments, any_address, ecn: false.into(), dropped: 0.into() }
     }
 
     /// Whether packets leave together where the system segments them.
     pub(crate) fn set_offload(&self, enabled: bool) {
         let segments = if enabled { self.socket.max_gso_segments() } else { 1 };
         self.segments.store(segments, Relaxed);
+    }
+
+    /// Whether packets say that queues may mark them.
+    pub(crate) fn set_ecn(&self, enabled: bool) {
+        self.ecn.store(enabled, Relaxed);
     }
 
     /// How many packets the system did not take.
@@ -133,7 +140,8 @@ impl Sender {
 
     fn transmit(&self, contents: &[u8], segment_size: Option<usize>, route: Route) -> io::Result<()> {
         let (destination, src_ip) = (route.to, route.from.filter(|_| self.any_address));
-        self.socket.try_send(&Transmit { destination, ecn: None, contents, segment_size, src_ip })
+        let ecn = self.ecn.load(Relaxed).then_some(EcnCodepoint::Ect0);
+        self.socket.try_send(&Transmit { destination, ecn, contents, segment_size, src_ip })
     }
 
     fn drop_packets(&self, count: usize) {

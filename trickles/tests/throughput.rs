@@ -186,3 +186,36 @@ fn reordering_is_not_loss_for_long() {
         assert!(goodput >= least, "{reorder}, {delay} ms: {goodput}");
     }
 }
+
+/// A queue that marks never overflows, and the link stays full.
+#[test]
+fn marks_of_congestion_keep_queues_short() {
+    for share in [0.5, 1.0] {
+        let threshold = (bdp(100) as f64 * share) as usize;
+        let down = Path { mark_threshold: Some(threshold), ..path(100, ONE_WAY, 8 * bdp(100)) };
+        let mut world = World::new(ample(), down, 1);
+        world.fetch(FOREVER, Duration::ZERO, config());
+        world.run_until(SECOND * 33);
+        let stats = *world.down.stats();
+        let goodput = world.goodput(0, SECOND * 3, SECOND * 33);
+        println!(
+            "marks from {share} BDP on: {} of {} packets marked, {} lost, queue up to {:.2} BDP, {goodput:.2} Mbit/s",
+            stats.ce_marked,
+            stats.offered_packets,
+            stats.dropped_queue,
+            stats.max_queue_bytes as f64 / bdp(100) as f64
+        );
+        assert!(stats.ce_marked > 0 && stats.dropped_queue == 0);
+        assert!(goodput >= 0.93 * 0.95 * 100.0, "{goodput}");
+    }
+}
+
+/// Where every packet is marked the path does not know what it does.
+#[test]
+fn marks_on_everything_are_no_congestion() {
+    let mut world = World::new(ample(), path(100, ONE_WAY, bdp(100)), 1);
+    world.marks_all = true;
+    world.fetch(FOREVER, Duration::ZERO, config());
+    let (used, _) = utilisation(world, 100, 3, 13);
+    assert!(used >= 0.95, "{used}");
+}

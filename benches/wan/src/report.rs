@@ -16,7 +16,7 @@ use crate::verdict::verdicts;
 /// Where the report goes and what it is made of.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Places {
-    /// The file with the runs.
+    /// The file with the runs: what is in it is not run again. Delete it once the code has changed.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/wan/runs.jsonl"))]
     pub(crate) runs: PathBuf,
 

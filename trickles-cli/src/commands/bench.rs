@@ -136,7 +136,7 @@ impl Serve {
                 () = interrupt.received_or_end_of_input(self.server.until_eof) => {}
             }
         };
-        let stats = cores::serve(replicas, ring, !self.server.no_offload, stop).await?;
+        let stats = cores::serve(replicas, ring, self.server.packets(), stop).await?;
         let requests = stats.events;
         match clock::cpu().map(|time| time.as_secs_f64()) {
             Some(cpu) => {

@@ -83,7 +83,7 @@ impl Serve {
         announce(sockets[0].local_addr()?).context("cannot write to standard output")?;
         let stop = interrupt.received_or_end_of_input(self.server.until_eof);
         let replicas = sockets.into_iter().zip(services).collect();
-        cores::serve(replicas, keys, !self.server.no_offload, stop).await.map(drop)
+        cores::serve(replicas, keys, self.server.packets(), stop).await.map(drop)
     }
 
     /// What one core serves. They find each other's uploads as replicas on several machines do.

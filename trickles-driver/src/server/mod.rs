@@ -182,6 +182,14 @@ impl EventServer {
         set_receive_offload(&self.std_socket, enabled);
     }
 
+    /// Whether queues on the way to clients may mark packets when they are about to overflow, instead of dropping them
+    /// (ECN, RFC 3168); unless this is called they may not. Clients answer a mark as they answer a loss, and lose
+    /// nothing. For networks whose queues mark and whose devices let such packets through, as those of data centers do:
+    /// a server keeps nothing of a client, so it does not find out whether a path drops them.
+    pub fn set_ecn(&mut self, enabled: bool) {
+        self.shared.sender.set_ecn(enabled);
+    }
+
     /// A way to this server for other threads.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(&self.shared)

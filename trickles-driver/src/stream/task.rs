@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use quinn_udp::EcnCodepoint;
 use trickles::time::Timestamp;
 
 use super::shared::{Shared, is_unreachable, wake};
@@ -55,8 +56,11 @@ impl Task {
         *errors = if matches!(received, Poll::Ready(Err(_))) { *errors + 1 } else { 0 };
         match received {
             Poll::Ready(Ok(())) => {
-                for (index, (datagram, _)) in receive.datagrams().enumerate() {
-                    state.client.handle_datagram(datagram, now);
+                for (index, (datagram, meta)) in receive.datagrams().enumerate() {
+                    match meta.ecn {
+                        Some(EcnCodepoint::Ce) => state.client.handle_marked_datagram(datagram, now),
+                        _ => state.client.handle_datagram(datagram, now),
+                    }
                     if index % ANSWERED_TOGETHER == ANSWERED_TOGETHER - 1 {
                         shared.transmit(&mut state, now);
                     }

@@ -6,6 +6,7 @@ mod application;
 mod cancelling;
 mod closing;
 mod connecting;
+mod ecn;
 mod halves;
 mod offload;
 mod pressure;

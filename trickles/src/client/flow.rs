@@ -202,15 +202,18 @@ impl Flow {
         }
     }
 
-    /// Takes a numbered packet. `release` is told bytes that will not come after all.
+    /// Takes a numbered packet, which a queue on its way may have `marked`. `release` is told bytes that will not come
+    /// after all.
     pub(crate) fn receive(
         &mut self,
         train: &Train<'_>,
         numbers: Range<u64>,
+        marked: bool,
         now: Timestamp,
         release: &mut dyn FnMut(Range<u64>),
     ) -> Arrival {
-        let new = self.note_number(&numbers, train.nonce);
+        let congested = marked && numbers.start >= self.epoch.base && self.is_awaited(&numbers);
+        let new = congested || self.note_number(&numbers, train.nonce);
         let mut arrival = Arrival { new, elapsed: None, short: None };
         if arrival.new {
             self.rate.arrived(&numbers, train.left, now);
@@ -222,6 +225,10 @@ impl Flow {
                 self.reorder_eighths = (2 * self.reorder_eighths).min(MAX_REORDER_EIGHTHS);
                 lost.remove(numbers.clone());
             }
+        }
+        if congested {
+            // It ends the epoch as a loss does. Marks on what is then its flight belong to the same event.
+            self.lost.insert(numbers.clone());
         }
         let Some(index) = self.run_index(numbers.start) else { return arrival };
         let run = &mut self.runs[index];
@@ -303,8 +310,7 @@ impl Flow {
             // Of the flight only what is pending is of interest.
             return self.run_index(numbers.start).is_some_and(|at| self.runs[at].is_pending(numbers.start));
         }
-        if numbers.start < self.prefix || numbers.end > self.asked || self.beyond.contains_key(&numbers.start)
-        {
+        if !self.is_awaited(numbers) {
             return false;
         }
         if numbers.start == self.prefix {
@@ -319,6 +325,11 @@ impl Flow {
             self.proof ^= nonce;
         }
         true
+    }
+
+    /// Whether numbers of the epoch have been asked for and not arrived.
+    fn is_awaited(&self, numbers: &Range<u64>) -> bool {
+        numbers.start >= self.prefix && numbers.end <= self.asked && !self.beyond.contains_key(&numbers.start)
     }
 
     /// Whether the first missing number is lost.

@@ -205,6 +205,8 @@ pub struct Client {
     probed: Timestamp,
     probe: bool,
     /// The server asked to be left alone until then.
+    /// Whether a numbered packet has come without a mark of congestion.
+    unmarked: bool,
     pending_until: Timestamp,
     /// Resume was refused: not before then again.
     resume_after: Timestamp,
@@ -245,6 +247,7 @@ impl Client {
             backoff: 0,
             probed: Timestamp::ZERO,
             probe: false,
+            unmarked: false,
             pending_until: Timestamp::ZERO,
             resume_after: Timestamp::ZERO,
             stats: Stats::default(),

@@ -21,6 +21,16 @@ const MAX_PENDING: Duration = Duration::from_secs(30);
 impl Client {
     /// Takes a datagram that came from the server's address.
     pub fn handle_datagram(&mut self, datagram: &[u8], now: Timestamp) {
+        self.take_datagram(datagram, false, now);
+    }
+
+    /// The same for one that a queue on its way has marked because it is about to overflow: with ECN codepoint CE (RFC
+    /// 3168). Its bytes are taken, and the window falls as if it had been lost (docs/protocol.md 7.32).
+    pub fn handle_marked_datagram(&mut self, datagram: &[u8], now: Timestamp) {
+        self.take_datagram(datagram, true, now);
+    }
+
+    fn take_datagram(&mut self, datagram: &[u8], marked: bool, now: Timestamp) {
         self.now = self.now.max(now);
         self.stats.received += 1;
         let discard = match Response::parse(datagram) {
@@ -34,7 +44,7 @@ impl Client {
                 self.handle_notice(echo, notice);
                 None
             }
-            Some(Response::Train(train)) => self.handle_train(&train),
+            Some(Response::Train(train)) => self.handle_train(&train, marked),
         };
         if let Some(discard) = discard {
             self.stats.discard(discard);
@@ -42,7 +52,7 @@ impl Client {
         self.detect_losses();
     }
 
-    fn handle_train(&mut self, train: &Train<'_>) -> Option<Discard> {
+    fn handle_train(&mut self, train: &Train<'_>, marked: bool) -> Option<Discard> {
         // Most packets have nothing but data.
         let others = train.frames.has_others();
         let whole = match others.then(|| self.take_continuation(train)).transpose() {
@@ -63,9 +73,14 @@ impl Client {
         let first = numbers.as_ref().filter(|_| others).map(|numbers| numbers.start);
         let presented = first.and_then(|number| flow.presented(number));
         let arrival = match &numbers {
-            Some(numbers) => flow.receive(train, numbers.clone(), self.now, &mut release),
+            Some(numbers) => {
+                // Where all packets are marked that is the path's mistake, and no sign of its queues.
+                let marked = marked && self.unmarked;
+                flow.receive(train, numbers.clone(), marked, self.now, &mut release)
+            }
             None => Arrival::default(),
         };
+        self.unmarked |= !marked;
         if arrival.new {
             self.short = arrival.short.unwrap_or(self.short);
         }

@@ -184,6 +184,8 @@ pub struct World<A = PatternApplication> {
     pub datagrams: u64,
     /// Whether received bytes are checked.
     pub compare: bool,
+    /// Whether the path marks every answer, congested or not.
+    pub marks_all: bool,
     spins: u32,
 }
 
@@ -206,6 +208,7 @@ impl<A: Application> World<A> {
             buffer: Vec::new(),
             datagrams: 0,
             compare: true,
+            marks_all: false,
             spins: 0,
         }
     }
@@ -269,11 +272,16 @@ impl<A: Application> World<A> {
                     .handle(&delivery.payload, address, server_now, &mut self.application, &mut self.outbox)
                     .unwrap();
                 for packet in self.outbox.packets() {
-                    self.down.send(self.now, packet.to_vec(), false, delivery.tag);
+                    let ecn = self.down.path().mark_threshold.is_some();
+                    self.down.send(self.now, packet.to_vec(), ecn, delivery.tag);
                 }
             }
             while let Some(delivery) = self.down.deliver(self.now) {
-                self.clients[delivery.tag].client.handle_datagram(&delivery.payload, timestamp);
+                let client = &mut self.clients[delivery.tag].client;
+                match delivery.congestion_experienced || self.marks_all {
+                    true => client.handle_marked_datagram(&delivery.payload, timestamp),
+                    false => client.handle_datagram(&delivery.payload, timestamp),
+                }
                 self.drive(delivery.tag);
             }
             for index in 0..self.clients.len() {

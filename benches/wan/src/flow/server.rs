@@ -32,6 +32,8 @@ pub(crate) async fn serve() -> Result<()> {
     });
     let config = ServerConfig { packet_size: MAX_PACKET_SIZE, ..ServerConfig::default() };
     let mut server = Server::bind(any, config, KeyRing::new(&[(1, [7; 32])])?).await?;
+    // As the kernel's is where a scenario has queues that mark.
+    server.set_ecn(true);
     Ok(server.run(&mut Service).await?)
 }
 

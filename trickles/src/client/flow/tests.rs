@@ -58,7 +58,7 @@ fn receive(flow: &mut Flow, echo: u64, numbers: Range<u64>, left: u8, millis: u6
     let frames = Frames::default();
     let train = Train { echo, refresh: false, number: number as u32, span, left, nonce: 0, frames };
     let numbers = number..number + u64::from(span);
-    flow.receive(&train, numbers, Timestamp::from_millis(millis), &mut |_| {})
+    flow.receive(&train, numbers, false, Timestamp::from_millis(millis), &mut |_| {})
 }
 
 #[test]
