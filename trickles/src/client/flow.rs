@@ -212,7 +212,9 @@ impl Flow {
         now: Timestamp,
         release: &mut dyn FnMut(Range<u64>),
     ) -> Arrival {
-        let congested = marked && numbers.start >= self.epoch.base && self.is_awaited(&numbers);
+        // What a flight has earned meets the queue that ended the epoch before: its marks are of the same event.
+        let own = self.epoch.base + u64::from(self.epoch.growth.window0);
+        let congested = marked && numbers.start >= own && self.is_awaited(&numbers);
         let new = congested || self.note_number(&numbers, train.nonce);
         let mut arrival = Arrival { new, elapsed: None, short: None };
         if arrival.new {
@@ -227,7 +229,7 @@ impl Flow {
             }
         }
         if congested {
-            // It ends the epoch as a loss does. Marks on what is then its flight belong to the same event.
+            // It ends the epoch as a loss does.
             self.lost.insert(numbers.clone());
         }
         let Some(index) = self.run_index(numbers.start) else { return arrival };
