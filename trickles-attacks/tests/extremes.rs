@@ -13,7 +13,7 @@ use trickles::epoch::{CurveId, Epoch, Growth, MAX_NUMBER, MAX_POSITION, SlowStar
 use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Unanswered};
 use trickles::time::Timestamp;
 use trickles::user_continuation::{Lineage, UserContinuation};
-use trickles::wire::{Claim, ClaimKind, Frame, Request, Response, Run, Runs};
+use trickles::wire::{Claim, ClaimKind, DATA_OVERHEAD, Form, Frame, Request, Run, Runs, room};
 use trickles_attacks::forge::{Forge, encode_user};
 use trickles_attacks::lab::{Choices, EPOCH, Lab, SECRET, after_loss, most_carried};
 use trickles_netem::{Link, Path};
@@ -112,29 +112,16 @@ fn any_epoch(choices: &mut Choices) -> Epoch {
 fn answer(lab: &mut Lab, claim: &Claim<'_>) -> (BTreeSet<u64>, bool) {
     let mut datagram = Vec::new();
     Request::Claim(claim.clone()).emit(1200, &mut datagram);
-    let presented = Continuation::peek(claim.continuation).expect("what is forged is sane");
-    let (mut numbers, mut refresh, mut expected) = (BTreeSet::new(), false, presented.first);
-    for packet in lab.raw(&datagram, SocketAddr::from((CLIENT, PORT))) {
-        let Some(Response::Train(train)) = Response::parse(&packet) else { continue };
+    let (mut numbers, mut refresh) = (BTreeSet::new(), false);
+    for train in lab.exchange_forged(&datagram, SocketAddr::from((CLIENT, PORT))).trains {
         refresh |= train.refresh;
-        for frame in train.frames.iter() {
-            let fields = match frame {
-                Frame::Continuation(sealed) => Continuation::peek(sealed),
-                Frame::Abbreviated { fields, exit } => {
-                    let numbers = train.numbers(presented.first).expect("numbers fit");
-                    let numbers = numbers.start..numbers.end + u64::from(train.left);
-                    presented.restore(fields, numbers, claim.exit.filter(|_| exit)).map(|(_, fields)| fields)
-                }
-                _ => continue,
-            };
-            let fields = fields.expect("what is sealed is within its bounds");
-            assert!(fields.epoch.base < MAX_NUMBER);
-            expected = fields.first;
-            let own = train.numbers(expected).expect("numbers fit");
-            assert!(fields.first <= own.start && own.end <= fields.end());
-        }
-        for number in train.numbers(expected).expect("numbers fit") {
-            assert!(numbers.insert(number), "{number} twice");
+        assert!(train.fields.epoch.base < MAX_NUMBER);
+        for packet in &train.packets {
+            let own = packet.numbers.clone();
+            assert!(train.fields.first <= own.start && own.end <= train.fields.end());
+            for number in own {
+                assert!(numbers.insert(number), "{number} twice");
+            }
         }
     }
     (numbers, refresh)
@@ -288,4 +275,37 @@ fn a_flow_ends_where_no_epoch_can_begin_any_more() {
         assert_eq!(outcome, Err(Failure::TimedOut), "{left}, after {received} bytes");
     }
     assert_eq!(transfer(1 << 30, 3_000_000, true), (3_000_000, Ok(())));
+}
+
+/// The layout looks at a run's first position, also where that owns no number and the first one is earned by another
+/// (docs/protocol.md 6.18).
+#[test]
+fn a_run_that_begins_with_a_flight_has_room_for_a_whole_continuation() {
+    let forge = Forge::new(&SECRET.1);
+    let growth = Growth { window0: 7, ssthresh: 7, w_max: 10, k: 0, rtt: 10_000 };
+    let epoch = Epoch { curve: CurveId::Reno, base: 1000, growth, flight: 10, exit: None };
+    assert!(epoch.share(&(999..1000)).is_empty());
+    for (first, form) in [(999, Form::Whole), (1000, Form::Abbreviated)] {
+        let mut lab = Lab::new();
+        let presented = continuation(epoch, 1000, 7, lab.now - SECOND / 10);
+        let presented = Continuation { earned: 990, ..presented };
+        let mut runs = Runs::default();
+        assert!(runs.push(Run { first, count: (1004 - first) as u8 }, std::slice::from_ref(&(0..100_000))));
+        let claim = Claim {
+            echo: 1,
+            continuation: &forge.seal(&presented, CLIENT.into()),
+            kind: ClaimKind::Continue { proven: 1007, proof: forge.proof(&epoch, presented.tag, 1000..1007) },
+            exit: None,
+            packet_size: 1200,
+            runs,
+            user_continuation: &user_continuation(&forge, 1 << 40),
+            input: None,
+        };
+        let mut datagram = Vec::new();
+        Request::Claim(claim).emit(1200, &mut datagram);
+        let answer = lab.exchange_forged(&datagram, SocketAddr::from((CLIENT, PORT)));
+        let lengths: Vec<usize> = answer.data.iter().map(|(_, bytes)| bytes.len()).collect();
+        let rooms = [form, Form::Absent].map(|form| room(1200, form) - DATA_OVERHEAD);
+        assert_eq!(lengths[..2], rooms, "from {first}");
+    }
 }

@@ -127,9 +127,10 @@ impl Server {
         }
         let mut cursor = Cursor::new(wants);
         let shares = epoch.shares(run.positions());
+        let first = Form::first(epoch, run.first);
+        let form = |number: u64| if number == numbers.start { first } else { Form::Absent };
         for (index, (position, owned)) in run.positions().zip(shares).enumerate() {
-            let first = Form::first(epoch, position);
-            let form = |number: u64| if number == numbers.start { first } else { Form::Absent };
+            let alone = Form::first(epoch, position);
             if taken >> index & 1 == 1 {
                 for number in owned {
                     cursor.fill(room(minisocket.packet_size, form(number)), |_| {});
@@ -138,8 +139,8 @@ impl Server {
             }
             let filled = answer.packets.len();
             for number in owned.clone() {
-                let numbers = number..number + 1;
-                if answer.stopped || !answer.packet(&mut cursor, form(number), first, numbers, position)? {
+                let own = number..number + 1;
+                if answer.stopped || !answer.packet(&mut cursor, form(number), alone, own, position)? {
                     answer.stopped = true;
                     break;
                 }
