@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
+use crate::epoch::curve::MAX_WINDOW;
 use crate::epoch::{CurveId, Epoch, Growth, MAX_NUMBER, MAX_POSITION, SlowStartExit};
 use crate::key_ring::TAG_LENGTH;
 use crate::time::Timestamp;
@@ -129,7 +130,7 @@ impl Continuation {
     }
 
     /// The continuation of a train with these `numbers`, from what came with it. `self` is another of its epoch,
-    /// `exit` whether that has `declared` a slow start exit by then. `None` if that makes no sense.
+    /// `exit` the slow start exit that this one has. `None` if no server could have sealed that.
     pub fn restore(
         &self,
         abbreviated: &Abbreviated,
@@ -144,17 +145,16 @@ impl Continuation {
         let rooted = rooted(issued, reader.u32()?);
         let (port, bytes) = (reader.u16()?, uint::<3>(&mut reader)? as u32);
         let count = u8::try_from(numbers.end.checked_sub(numbers.start)?).ok()?;
-        let epoch = Epoch { exit, ..self.epoch };
-        if numbers.start < epoch.base {
+        let (epoch, first) = (Epoch { exit, ..self.epoch }, numbers.start);
+        let fields = Self { key, issuer, epoch, first, count, earned, issued, rooted, port, bytes, ..*self };
+        if !fields.is_sane() {
             return None;
         }
-        let first = numbers.start;
-        let fields = Self { key, issuer, epoch, first, count, earned, issued, rooted, port, bytes, ..*self };
         let mut sealed = [0; SEALED_LENGTH];
         let (body, tag) = sealed.split_at_mut(BODY_LENGTH);
         body.copy_from_slice(&fields.encode());
         tag.copy_from_slice(reader.rest());
-        (Self::peek(&sealed) == Some(fields)).then_some((sealed, fields))
+        Some((sealed, fields))
     }
 
     /// Reads a body and checks the bounds of every field.
@@ -185,15 +185,7 @@ impl Continuation {
         let port = reader.u16()?;
         let bytes = reader.u32()?;
         let epoch = Epoch { curve, base, growth, flight, exit };
-        let sane = base < MAX_NUMBER
-            && u64::from(flight) <= base
-            && (1..=crate::epoch::curve::MAX_WINDOW).contains(&growth.window0)
-            && exit.is_none_or(|exit| epoch.admits(exit))
-            && first - base < MAX_POSITION
-            && count > 0
-            && earned < first
-            && earned >= base.saturating_sub(u64::from(flight) + 1);
-        sane.then_some(Self {
+        let fields = Self {
             key,
             birth_key,
             issuer,
@@ -208,7 +200,21 @@ impl Continuation {
             rooted,
             port,
             bytes,
-        })
+        };
+        fields.is_sane().then_some(fields)
+    }
+
+    /// Whether every field is within its bounds (docs/protocol.md 3.1).
+    fn is_sane(&self) -> bool {
+        let Epoch { base, growth, flight, exit, .. } = self.epoch;
+        base < MAX_NUMBER
+            && u64::from(flight) <= base
+            && (1..=MAX_WINDOW).contains(&growth.window0)
+            && exit.is_none_or(|exit| self.epoch.admits(exit))
+            && self.first.checked_sub(base).is_some_and(|position| position < MAX_POSITION)
+            && self.count > 0
+            && self.earned < self.first
+            && self.earned >= base.saturating_sub(u64::from(flight) + 1)
     }
 
     /// Reads a sealed continuation without checking its tag, as a client does.

@@ -229,7 +229,7 @@ impl Client {
         let Some(flow) = &mut self.flow else { return };
         self.active = self.now;
         self.backoff = 0;
-        self.probe &= flow.runs.iter().any(Run::is_due);
+        self.probe = self.probe && flow.runs.iter().any(Run::is_due);
         self.ready_since.get_or_insert(self.now);
         flow.measure_rate(self.rtt.smoothed(), self.now);
         self.slow_start.acknowledged(u64::from(train.span));

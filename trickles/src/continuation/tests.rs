@@ -5,7 +5,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::epoch::RTT_BOUNDS;
-use crate::epoch::curve::MAX_WINDOW;
 use crate::key_ring::{KeyRing, Purpose, Seal};
 
 /// Where fields lie in a body.

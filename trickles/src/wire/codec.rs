@@ -74,10 +74,9 @@ pub(crate) trait Write {
     }
 }
 
-/// Its capacity is the length of what is written.
 impl<const N: usize> Write for ArrayVec<u8, N> {
     fn put(&mut self, bytes: &[u8]) {
-        self.extend(bytes.iter().copied());
+        self.try_extend_from_slice(bytes).expect("its capacity is the length of what is written");
     }
 }
 
