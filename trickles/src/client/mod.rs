@@ -204,9 +204,9 @@ pub struct Client {
     /// When the probe timeout last expired.
     probed: Timestamp,
     probe: bool,
-    /// The server asked to be left alone until then.
     /// Whether a numbered packet has come without a mark of congestion.
     unmarked: bool,
+    /// The server asked to be left alone until then.
     pending_until: Timestamp,
     /// Resume was refused: not before then again.
     resume_after: Timestamp,

@@ -17,8 +17,8 @@ use crate::wire::{
     MAX_WANTS, MIN_CLAIM, Request, Runs, room,
 };
 
-/// How many packets may be caught up with at once in congestion avoidance (RFC 9002, section 7.7): what is spread out
-/// more evenly than others' packets meets fewer losses in their queue than they do, and takes their share.
+/// How many packets may be caught up with at once in congestion avoidance (RFC 9002, section 7.7): what the path has
+/// bunched together need not be spread out again.
 const MAX_BURST: u32 = INITIAL_WINDOW;
 
 /// The wants of the runs of one claim under construction.

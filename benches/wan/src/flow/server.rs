@@ -32,7 +32,7 @@ pub(crate) async fn serve() -> Result<()> {
     });
     let config = ServerConfig { packet_size: MAX_PACKET_SIZE, ..ServerConfig::default() };
     let mut server = Server::bind(any, config, KeyRing::new(&[(1, [7; 32])])?).await?;
-    // As the kernel's is where a scenario has queues that mark.
+    // The kernel's TCP has it too in scenarios with queues that mark; in others it changes nothing.
     server.set_ecn(true);
     Ok(server.run(&mut Service).await?)
 }
