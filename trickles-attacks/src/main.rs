@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use trickles_attacks::{Attack, filter, floods, fuzz, lying};
@@ -10,11 +11,16 @@ use trickles_attacks::{Attack, filter, floods, fuzz, lying};
 ///
 /// Exit code: 0 when every bound holds, 1 when one does not, 2 when something could not be run.
 #[derive(Debug, Parser)]
-#[command(after_help = "Examples:\n  trickles-attacks\n  trickles-attacks --only lying --only fuzz")]
+#[command(
+    after_help = "Examples:\n  trickles-attacks\n  trickles-attacks --only lying --only fuzz\n  trickles-attacks --named 'flood of Hellos'"
+)]
 struct Arguments {
     /// Runs only attacks of this kind; may be repeated.
     #[arg(long, value_enum)]
     only: Vec<Kind>,
+    /// Runs only attacks whose name has this in it; may be repeated.
+    #[arg(long, value_name = "TEXT")]
+    named: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,7 +55,15 @@ fn main() -> anyhow::Result<ExitCode> {
         let only = &arguments.only;
         only.is_empty() || only.contains(kind)
     });
-    let attacks: Vec<Box<dyn Attack>> = kinds.flat_map(|kind| kind.attacks()).collect();
+    let named = |attack: &dyn Attack| {
+        let name = attack.name();
+        arguments.named.is_empty() || arguments.named.iter().any(|text| name.contains(text))
+    };
+    let attacks: Vec<Box<dyn Attack>> =
+        kinds.flat_map(|kind| kind.attacks()).filter(|attack| named(&**attack)).collect();
+    if attacks.is_empty() {
+        bail!("no attack is named like that; without --named all are run and listed");
+    }
     let bar = ProgressBar::new(attacks.len() as u64);
     bar.set_style(ProgressStyle::with_template("{pos}/{len} {wide_bar} {elapsed} {msg}")?);
     println!(

@@ -65,8 +65,10 @@ impl AsyncUdpSocket for FakeSocket {
         let mut arrived = self.arrived.lock().unwrap();
         let count = arrived.len().min(buffers.len());
         for ((contents, stride), (buffer, meta)) in arrived.drain(..count).zip(buffers.iter_mut().zip(meta)) {
-            buffer[..contents.len()].copy_from_slice(&contents);
-            (meta.len, meta.stride) = (contents.len(), stride);
+            // What does not fit is lost.
+            let len = contents.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&contents[..len]);
+            (meta.len, meta.stride) = (len, stride);
         }
         if count > 0 { Poll::Ready(Ok(count)) } else { Poll::Pending }
     }

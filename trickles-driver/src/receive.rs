@@ -1,5 +1,7 @@
 //! Receiving many datagrams with one system call, into memory that is used again.
 
+mod room;
+
 use std::array;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -7,7 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta};
+use trickles::wire::is_hello;
 
+use self::room::Room;
 use crate::runtime::AsyncUdpSocket;
 
 /// Room for any UDP datagram, and for any number of them that the system has coalesced.
@@ -41,12 +45,14 @@ pub(crate) struct ReceiveBatch {
     front: (usize, usize),
     /// How many in a row were useless, up to the front and from its sender.
     useless: u32,
-    /// How many of the batch were looked at and of use, and how many were not.
-    looked_at: (u32, u32),
+    /// How many of the batch were of use, and how many were useless or overlooked.
+    passed: (u64, u64),
     /// How many useless ones in a row are looked at.
     patience: u32,
     /// How many buffers the system is offered: to offer more costs time, even if they stay empty.
     offered: usize,
+    /// How much of each buffer it is offered.
+    room: Room,
     overlooked: u64,
 }
 
@@ -71,9 +77,10 @@ impl ReceiveBatch {
             filled: 0,
             front: (0, 0),
             useless: 0,
-            looked_at: (0, 0),
+            passed: (0, 0),
             patience: MAX_USELESS,
             offered: MIN_OFFERED.min(buffers),
+            room: Room::new(),
             overlooked: 0,
         }
     }
@@ -83,7 +90,7 @@ impl ReceiveBatch {
         self.filled = 0;
         self.front = (0, 0);
         self.useless = 0;
-        let (of_use, useless) = std::mem::take(&mut self.looked_at);
+        let (of_use, useless) = std::mem::take(&mut self.passed);
         if useless > 0 && of_use == 0 {
             // A flood comes in faster than it is worth to be woken for each of its datagrams: whoever else has
             // work on this core goes first, and more of them are received together.
@@ -97,10 +104,11 @@ impl ReceiveBatch {
         // The faster a flood is received, the less of what others send it pushes out of the system's queue.
         let flood = self.patience == MAX_USELESS_IN_A_FLOOD;
         let offered = if flood { self.meta.len() } else { self.offered };
+        let room = self.room.next(flood);
         if self.bytes.len() < offered * BUFFER_SIZE {
             self.bytes.resize(offered * BUFFER_SIZE, 0);
         }
-        let mut rest = self.bytes.chunks_exact_mut(BUFFER_SIZE);
+        let mut rest = self.bytes.chunks_exact_mut(BUFFER_SIZE).map(|buffer| &mut buffer[..room]);
         let mut slices: [_; BATCH_SIZE] =
             array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
         self.filled = ready!(socket.poll_recv(cx, &mut slices[..offered], &mut self.meta[..offered]))?;
@@ -126,17 +134,24 @@ impl ReceiveBatch {
     /// from there are passed too. So a flood costs little more than receiving it, which is what keeps the system's
     /// queue from filling up, where it would push out other senders' datagrams.
     pub(crate) fn pass(&mut self, of_use: bool) {
-        let Some(sender) = self.skip() else { return };
+        let Some((datagram, meta)) = self.front() else { return };
+        let (sender, opening) = (meta.addr, is_hello(datagram));
+        let (_, offset) = self.front;
+        let end = offset + datagram.len();
+        self.front = self.after_front();
         if of_use {
-            self.looked_at.0 += 1;
+            self.passed.0 += 1;
             self.useless = 0;
+            // Nobody but a flood has several Hellos in one buffer.
+            if offset == 0 || !opening {
+                self.room.reached(end);
+            }
         } else {
-            self.looked_at.1 += 1;
+            self.passed.1 += 1;
             self.useless += 1;
         }
         while self.useless >= self.patience && self.sender() == Some(sender) {
-            self.skip();
-            self.overlooked += 1;
+            self.overlook();
         }
         if self.sender() != Some(sender) {
             self.useless = 0;
@@ -148,14 +163,22 @@ impl ReceiveBatch {
         self.meta[..self.filled].get(self.front.0).map(|meta| meta.addr)
     }
 
-    /// Goes on to the next datagram; returns who sent the one before.
-    fn skip(&mut self) -> Option<SocketAddr> {
-        let sender = self.sender()?;
+    /// Where the datagram after the front is.
+    fn after_front(&self) -> (usize, usize) {
         let (buffer, offset) = self.front;
         let meta = &self.meta[buffer];
         let next = offset + meta.stride.max(1);
-        self.front = if next < meta.len { (buffer, next) } else { (buffer + 1, 0) };
-        Some(sender)
+        if next < meta.len { (buffer, next) } else { (buffer + 1, 0) }
+    }
+
+    /// Goes on to the next buffer: all that is in one comes from one sender.
+    fn overlook(&mut self) {
+        let (buffer, offset) = self.front;
+        let meta = &self.meta[buffer];
+        let count = (meta.len - offset).div_ceil(meta.stride.max(1)).max(1) as u64;
+        self.passed.1 += count;
+        self.overlooked += count;
+        self.front = (buffer + 1, 0);
     }
 
     /// How many datagrams were passed without a look at them.

@@ -143,3 +143,47 @@ fn what_one_sender_sends_keeps_nobody_elses_from_being_looked_at() {
     assert_eq!(looked_at, [1, 1, 1, 1, 2, 1, 1, 1, 1, 3, 3]);
     assert_eq!(batch.overlooked(), 2);
 }
+
+/// How many datagrams of use arrive of `train`, together with a flood that the system has coalesced, per batch.
+fn beside_a_flood(batch: &mut ReceiveBatch, socket: &FakeSocket, train: (Vec<u8>, usize)) -> usize {
+    let flood = (0..8).map(|_| (vec![0; 60_000], 1000));
+    socket.arrived.lock().unwrap().extend(flood.chain([train]));
+    assert!(poll(batch, socket).is_ready());
+    // The train's sender is another one.
+    batch.meta[8].addr.set_port(1);
+    let mut of_use = 0;
+    while let Some((datagram, meta)) = batch.front() {
+        let whole = meta.addr.port() == 1 && datagram.last() == Some(&1);
+        batch.pass(whole);
+        of_use += usize::from(whole);
+    }
+    of_use
+}
+
+#[test]
+fn a_flood_is_not_copied_and_what_is_of_use_arrives_with_it() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    let mut batch = wide(16);
+    let mut whole = 0;
+    // Each ends in a byte that only whole ones have.
+    let train = || ([vec![2; 1199], vec![1]].concat().repeat(12), 1200);
+    for _ in 0..101 {
+        whole += beside_a_flood(&mut batch, &socket, train());
+    }
+    let copied: usize = batch.meta[..8].iter().map(|meta| meta.len).sum();
+    assert!(copied < 8 * 20_000, "{copied} bytes of the flood");
+    assert!(whole == 101 * 12, "{whole} of 1212");
+}
+
+#[test]
+fn a_sender_of_use_comes_through_a_flood_however_large_its_datagrams_are() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    let mut batch = wide(16);
+    for _ in 0..100 {
+        beside_a_flood(&mut batch, &socket, (vec![0], 1));
+    }
+    let large = || ([vec![2; 8999], vec![1]].concat(), 9000);
+    let whole: Vec<_> = (0..40).map(|_| beside_a_flood(&mut batch, &socket, large())).collect();
+    assert!(whole[..8].contains(&1), "{whole:?}");
+    assert!(whole.iter().sum::<usize>() > 30, "{whole:?}");
+}

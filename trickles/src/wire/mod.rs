@@ -13,7 +13,7 @@ pub(crate) use buffer::Buffer;
 pub use layout::{Cursor, Form, room};
 pub use request::{
     Claim, ClaimKind, Envelope, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_WANTS, MIN_CLAIM, Request, Run,
-    Runs,
+    Runs, is_hello,
 };
 pub(crate) use response::data_header;
 pub use response::{Frame, Frames, MAX_SPAN, Notice, Response, Train};

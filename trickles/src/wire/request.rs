@@ -30,6 +30,11 @@ const INPUT: u8 = 1;
 const FIN: u8 = 2;
 const EXIT: u8 = 4;
 
+/// Whether this is a [`Hello`], if it is a datagram of this protocol at all: by its type alone.
+pub fn is_hello(datagram: &[u8]) -> bool {
+    datagram.get(1) == Some(&HELLO)
+}
+
 /// A contiguous run of claimed positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
