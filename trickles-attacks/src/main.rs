@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use trickles_attacks::{Attack, filter, floods, fuzz, lying};
 
@@ -62,7 +62,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let attacks: Vec<Box<dyn Attack>> =
         kinds.flat_map(|kind| kind.attacks()).filter(|attack| named(&**attack)).collect();
     if attacks.is_empty() {
-        bail!("no attack is named like that; without --named all are run and listed");
+        let reason = "no attack is named like that; without --named all are run and listed\n";
+        Arguments::command().error(ErrorKind::InvalidValue, reason).exit();
     }
     let bar = ProgressBar::new(attacks.len() as u64);
     bar.set_style(ProgressStyle::with_template("{pos}/{len} {wide_bar} {elapsed} {msg}")?);

@@ -3,8 +3,6 @@
 use std::io::{self, IoSliceMut};
 use std::net::UdpSocket;
 
-#[cfg(any(target_os = "android", target_os = "linux"))]
-use nix::sys::socket::{setsockopt, sockopt};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 
 /// What the socket of a runtime does between its waits: [`AsyncUdpSocket`](crate::AsyncUdpSocket) without the
@@ -22,11 +20,6 @@ impl Datagrams {
     /// Those of the system.
     pub fn new(socket: &UdpSocket) -> io::Result<Self> {
         let state = UdpSocketState::new(socket.into())?;
-        // Nobody asks when a datagram has arrived, and each would bring the answer in a control message.
-        #[cfg(any(target_os = "android", target_os = "linux"))]
-        if let Err(error) = setsockopt(socket, sockopt::ReceiveTimestampns, &false) {
-            tracing::debug!(%error, "datagrams bring the time of their arrival");
-        }
         Ok(Self { state, connected: socket.peer_addr().is_ok() })
     }
 

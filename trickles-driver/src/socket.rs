@@ -129,6 +129,17 @@ pub(crate) fn set_receive_offload(socket: &UdpSocket, enabled: bool) {
     let _ = (socket, enabled);
 }
 
+/// Datagrams come without the time of their arrival, which nobody asks for and runtimes' sockets bring along: a control
+/// message each. For sockets that live long; the system has work with each socket that turns it on or off.
+pub(crate) fn without_arrival_times(socket: &UdpSocket) {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    if let Err(error) = setsockopt(socket, sockopt::ReceiveTimestampns, &false) {
+        tracing::debug!(%error, "datagrams bring the time of their arrival");
+    }
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    let _ = socket;
+}
+
 /// Best effort: small buffers lose packets in bursts, and nothing else.
 fn enlarge_buffers(socket: &UdpSocket) {
     let socket = SockRef::from(socket);

@@ -2,7 +2,7 @@
 
 use super::BUFFER_SIZE;
 
-/// Least that is asked for: the largest packet of most networks.
+/// Least that is asked for: more than the largest packet of most networks.
 const MIN_ROOM: usize = 2048;
 /// So many batches are a period. In a flood the first of each has all the room there is: only that shows what others
 /// send that does not fit.
