@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_net::AsyncToSocketAddrs;
 use futures_io::{AsyncRead, AsyncWrite};
 use trickles::stats::Stats;
-use trickles_driver::{ByteStream, Connect, StreamBuilder, StreamOptions};
+use trickles_driver::{ByteStream, Connect, Runtime, RuntimeStream, StreamBuilder};
 
 use crate::runtime::GlobalRuntime;
 
@@ -66,7 +66,7 @@ impl TricklesStream {
     /// # Errors
     /// Those of [`StreamBuilder::connect`].
     pub async fn connect<A: AsyncToSocketAddrs>(address: A) -> io::Result<Self> {
-        Self::connect_to(address, StreamOptions::default()).await
+        Self::builder().connect(address).await
     }
 
     /// Connects with other than the default options.
@@ -105,7 +105,7 @@ impl TricklesStream {
         self.inner.local_addr()
     }
 
-    /// What became of the datagrams received so far.
+    /// What became of the datagrams received so far, as far as they answer requests of this stream.
     pub fn stats(&self) -> Stats {
         self.inner.stats()
     }
@@ -155,11 +155,19 @@ impl TricklesStream {
     }
 }
 
+impl From<ByteStream> for TricklesStream {
+    fn from(inner: ByteStream) -> Self {
+        Self { inner: inner.into() }
+    }
+}
+
+impl RuntimeStream for TricklesStream {
+    const RUNTIME: &'static dyn Runtime = &GlobalRuntime;
+}
+
 impl<A: AsyncToSocketAddrs> Connect<A> for TricklesStream {
-    async fn connect_to(address: A, options: StreamOptions) -> io::Result<Self> {
-        let addresses = async_net::resolve(address).await?;
-        let inner = ByteStream::connect(&GlobalRuntime, addresses, &options).await?;
-        Ok(Self { inner: inner.into() })
+    async fn resolve(address: A) -> io::Result<Vec<SocketAddr>> {
+        async_net::resolve(address).await
     }
 }
 

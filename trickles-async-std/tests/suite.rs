@@ -12,7 +12,7 @@ use trickles_async_std::trickles::key_ring::KeyRing;
 use trickles_async_std::trickles::replay::ReplayFilter;
 use trickles_async_std::trickles::server::{Application, ServerConfig};
 use trickles_async_std::trickles::stats::Stats;
-use trickles_async_std::{Server, TricklesStream};
+use trickles_async_std::{Endpoint, Server, TricklesStream};
 use trickles_suite::{Executor, Platform, Transport, behaviour, combinators, streams, tcp};
 
 /// async-std. Its TCP streams do not end what is written when they are closed, unlike those of all others.
@@ -61,7 +61,16 @@ struct Trickles<E>(PhantomData<E>);
 impl<E: Executor> Platform for Trickles<E> {
     type Executor = E;
     type Stream = TricklesStream;
+    type Endpoint = Endpoint<TricklesStream>;
     type Server = Server;
+
+    async fn endpoint(addresses: &[SocketAddr]) -> io::Result<Self::Endpoint> {
+        TricklesStream::builder().endpoint(addresses).await
+    }
+
+    async fn connect_on(endpoint: &Self::Endpoint, config: ClientConfig) -> io::Result<TricklesStream> {
+        endpoint.connect_with(&TricklesStream::builder().client_config(config)).await
+    }
 
     async fn connect_with(addresses: &[SocketAddr], config: ClientConfig) -> io::Result<TricklesStream> {
         TricklesStream::builder().client_config(config).connect(addresses).await

@@ -33,7 +33,7 @@ pub use server::{
     Event, EventServer, EventStats, Minisocket, Piece, Prepared, ServerHandle, TricklesServer, replay_filter,
 };
 pub use socket::{bind, bind_many};
-pub use stream::{ByteStream, Connect, StreamBuilder, StreamOptions};
+pub use stream::{ByteStream, Connect, Endpoint, RuntimeStream, StreamBuilder, StreamOptions};
 
 /// Fresh random bytes, which neither the peer nor anybody else can foresee.
 fn seed() -> std::io::Result<[u8; 16]> {

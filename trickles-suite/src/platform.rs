@@ -55,10 +55,21 @@ pub trait Platform: Sized + 'static {
     type Executor: Executor;
     /// `TricklesStream`, where needed in a wrapper for futures-io.
     type Stream: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin + 'static;
+    /// `Endpoint<TricklesStream>`.
+    type Endpoint: Send + Sync + 'static;
     /// `Server`.
     type Server: Send + 'static;
 
-    /// `TricklesStream::connect_with`.
+    /// `StreamBuilder::endpoint`.
+    fn endpoint(addresses: &[SocketAddr]) -> impl Future<Output = io::Result<Self::Endpoint>> + Send;
+
+    /// `Endpoint::connect_with`.
+    fn connect_on(
+        endpoint: &Self::Endpoint,
+        config: ClientConfig,
+    ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// `StreamBuilder::connect`.
     fn connect_with(
         addresses: &[SocketAddr],
         config: ClientConfig,

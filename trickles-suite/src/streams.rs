@@ -3,6 +3,7 @@
 mod closing;
 mod connecting;
 mod serving;
+mod sharing;
 mod transfer;
 
 use crate::Trial;
@@ -15,6 +16,7 @@ pub fn streams<P: Platform>(name: &str) -> Vec<Trial> {
         transfer::tests::<P>(name),
         closing::tests::<P>(name),
         serving::tests::<P>(name),
+        sharing::tests::<P>(name),
     ]
     .into_iter()
     .flatten()

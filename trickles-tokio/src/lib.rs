@@ -17,7 +17,7 @@ pub use stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, Trickles
 pub use trickles;
 #[doc(inline)]
 pub use trickles_driver::{
-    Answer, BROKEN, Event, EventServer, EventStats, Handler, Minisocket, Piece, Prepared, Request, Serve,
+    Answer, BROKEN, Endpoint, Event, EventServer, EventStats, Handler, Minisocket, Piece, Prepared, Request, Serve,
     ServerHandle, StreamBuilder, TricklesServer, bind_many, replay_filter, serve,
 };
 

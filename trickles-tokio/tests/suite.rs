@@ -18,7 +18,7 @@ use trickles_tokio::trickles::key_ring::KeyRing;
 use trickles_tokio::trickles::replay::ReplayFilter;
 use trickles_tokio::trickles::server::{Application, ServerConfig};
 use trickles_tokio::trickles::stats::Stats;
-use trickles_tokio::{Server, TricklesStream};
+use trickles_tokio::{Endpoint, Server, TricklesStream};
 
 /// tokio with one thread or with several, and its TCP.
 struct Tokio<const THREADS: bool>;
@@ -54,7 +54,17 @@ struct Trickles<E>(PhantomData<E>);
 impl<E: Executor> Platform for Trickles<E> {
     type Executor = E;
     type Stream = Compat<TricklesStream>;
+    type Endpoint = Endpoint<TricklesStream>;
     type Server = Server;
+
+    async fn endpoint(addresses: &[SocketAddr]) -> io::Result<Self::Endpoint> {
+        TricklesStream::builder().endpoint(addresses).await
+    }
+
+    async fn connect_on(endpoint: &Self::Endpoint, config: ClientConfig) -> io::Result<Self::Stream> {
+        let builder = TricklesStream::builder().client_config(config);
+        Ok(endpoint.connect_with(&builder).await?.compat())
+    }
 
     async fn connect_with(addresses: &[SocketAddr], config: ClientConfig) -> io::Result<Self::Stream> {
         Ok(TricklesStream::builder().client_config(config).connect(addresses).await?.compat())

@@ -114,7 +114,7 @@ impl Row {
         if peer == Peer::Udp {
             return self.run_udp(server, scale, ready);
         }
-        let connector = Arc::new(peer.connector().await?);
+        let connector = Arc::new(peer.connector(server, self == Self::Connections).await?);
         let pattern = Pattern::shared();
         let mut buffer = vec![0; PIECE];
         match self {

@@ -3,9 +3,12 @@
 //! What the protocol has to do it does in a background task, since acknowledgements and timers cannot wait
 //! for an application to read or write; a kernel does that for TCP. The application's calls and the task
 //! share the protocol's state behind a mutex. A call sends by itself what results from it, and wakes the task
-//! only to wait for something new.
+//! only to wait for something new. One task drives all streams on a socket: mostly one, and any number of those to one
+//! server that are opened by one [`Endpoint`].
 
+mod endpoint;
 mod options;
+mod path;
 mod shared;
 mod task;
 mod waiters;
@@ -13,7 +16,7 @@ mod waiters;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -21,15 +24,12 @@ use std::time::Duration;
 
 use trickles::client::Client;
 use trickles::stats::Stats;
-use trickles::wire::MAX_PACKET_SIZE;
 
-pub use self::options::{Connect, StreamBuilder, StreamOptions};
+pub use self::endpoint::Endpoint;
+pub use self::options::{Connect, RuntimeStream, StreamBuilder, StreamOptions};
 use self::shared::Shared;
-use self::task::Task;
 use self::waiters::{Interest, Waiter};
 use crate::error::io_error;
-use crate::runtime::Runtime;
-use crate::{seed, socket};
 
 /// A stream of bytes to and from a server, driven by a task of its own.
 ///
@@ -45,55 +45,9 @@ pub struct ByteStream {
 }
 
 impl ByteStream {
-    /// Opens a stream to the first of `servers` that answers.
-    ///
-    /// Cancel safe: dropping the future closes what it had opened.
-    ///
-    /// # Errors
-    /// The last server's, as [`io_error`] names them, or the system's;
-    /// [`InvalidInput`](ErrorKind::InvalidInput) without any server, and for options out of their bounds.
-    pub async fn connect(
-        runtime: &dyn Runtime,
-        servers: impl IntoIterator<Item = SocketAddr>,
-        options: &StreamOptions,
-    ) -> io::Result<Self> {
-        let mut last = io::Error::new(ErrorKind::InvalidInput, "there is no address to connect to");
-        for server in servers {
-            match Self::open(runtime, server, options) {
-                Ok(stream) => match stream.connected().await {
-                    Ok(()) => return Ok(stream),
-                    Err(error) => last = error,
-                },
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    /// Opens a stream without waiting for the server.
-    ///
-    /// # Errors
-    /// Those of the system; [`InvalidInput`](ErrorKind::InvalidInput) for options out of their bounds.
-    pub fn open(runtime: &dyn Runtime, server: SocketAddr, options: &StreamOptions) -> io::Result<Self> {
-        options.check()?;
-        let socket = socket::connect(server, options.bind)?;
-        let plain = if options.offload { None } else { Some(socket.try_clone()?) };
-        let socket = runtime.wrap_udp_socket(socket)?;
-        let seed = seed()?;
-        let mut config = options.client.clone();
-        config.packet_size.get_or_insert(usual_packet_size(server.ip()));
-        let shared = Arc::new(Shared::new(socket, server, |now| Client::new(config, seed, now)));
-        if let Some(socket) = plain {
-            socket::set_receive_offload(&socket, false);
-            shared.lock().send_alone();
-        }
-        runtime.spawn(Box::pin(Task::new(runtime, shared.clone())));
-        Ok(Self { shared })
-    }
-
     /// The server's address.
     pub fn peer_addr(&self) -> SocketAddr {
-        self.shared.server()
+        self.shared.path.server
     }
 
     /// The address the stream's socket is bound to.
@@ -101,10 +55,10 @@ impl ByteStream {
     /// # Errors
     /// Those of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.shared.local_addr()
+        self.shared.path.socket.local_addr()
     }
 
-    /// What became of the datagrams received so far.
+    /// What became of the datagrams received so far, as far as they answer requests of this stream.
     pub fn stats(&self) -> Stats {
         self.shared.lock().client.stats().clone()
     }
@@ -363,16 +317,3 @@ impl Drop for Wait<'_> {
 
 #[cfg(test)]
 mod tests;
-
-/// Bytes of UDP payload that the path to a server usually carries: what is left of Ethernet's 1500 bytes, or, within
-/// this machine, what every system's loopback interface takes. Who asks for more than the path carries is answered
-/// later, not never (docs/protocol.md 7.19).
-fn usual_packet_size(server: IpAddr) -> u16 {
-    const ETHERNET: u16 = 1500;
-    const UDP_HEADER: u16 = 8;
-    match server.to_canonical() {
-        server if server.is_loopback() => MAX_PACKET_SIZE,
-        IpAddr::V4(_) => ETHERNET - 20 - UDP_HEADER,
-        IpAddr::V6(_) => ETHERNET - 40 - UDP_HEADER,
-    }
-}

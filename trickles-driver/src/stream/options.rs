@@ -11,6 +11,9 @@ use trickles::client::ClientConfig;
 use trickles::epoch::CurveId;
 use trickles::wire::{MAX_PACKET_SIZE, MIN_PACKET_SIZE};
 
+use super::{ByteStream, Endpoint};
+use crate::runtime::Runtime;
+
 /// Most bytes of a service label.
 const MAX_SERVICE: usize = 255;
 
@@ -50,15 +53,21 @@ impl StreamOptions {
     }
 }
 
+/// A runtime's stream.
+pub trait RuntimeStream: From<ByteStream> {
+    /// What drives it.
+    const RUNTIME: &'static dyn Runtime;
+}
+
 /// A runtime's stream, as [`StreamBuilder`] opens it. `A`: what the runtime resolves to socket addresses.
 ///
 /// The trait does not say that the future is `Send`; those of the runtime crates are if `A` is.
-pub trait Connect<A>: Sized {
-    /// Opens a stream to the first address that answers.
+pub trait Connect<A>: RuntimeStream {
+    /// The socket addresses that `address` stands for.
     ///
     /// # Errors
-    /// Those of [`StreamBuilder::connect`].
-    fn connect_to(address: A, options: StreamOptions) -> impl Future<Output = io::Result<Self>>;
+    /// Those of looking up a name.
+    fn resolve(address: A) -> impl Future<Output = io::Result<Vec<SocketAddr>>>;
 }
 
 /// Opens streams of type `S` with other options than the default ones.
@@ -67,7 +76,7 @@ pub trait Connect<A>: Sized {
 /// [service](Self::service) it asks for.
 #[must_use = "a builder opens a stream only when `connect` is called"]
 pub struct StreamBuilder<S> {
-    options: StreamOptions,
+    pub(super) options: StreamOptions,
     stream: PhantomData<fn() -> S>,
 }
 
@@ -134,7 +143,7 @@ impl<S> StreamBuilder<S> {
     }
 
     /// The local address. Its port may be 0, for one of the system's choice; another one serves one stream at
-    /// a time, and of several addresses to connect to perhaps only the first. Only servers of the same address
+    /// a time, or one [`Endpoint`], and of several addresses to connect to perhaps only the first. Only servers of the same address
     /// family can be reached.
     pub fn bind(mut self, local: impl Into<SocketAddr>) -> Self {
         self.options.bind = Some(local.into());
@@ -173,7 +182,19 @@ impl<S> StreamBuilder<S> {
     where
         S: Connect<A>,
     {
-        S::connect_to(address, self.options.clone()).await
+        self.endpoint(address).await?.connect().await
+    }
+
+    /// Opens nothing yet, but what any number of streams to the same server can share: see [`Endpoint`].
+    ///
+    /// # Errors
+    /// What went wrong in looking up a name; [`InvalidInput`](ErrorKind::InvalidInput) without any address, and for
+    /// options out of their bounds.
+    pub async fn endpoint<A>(&self, address: A) -> io::Result<Endpoint<S>>
+    where
+        S: Connect<A>,
+    {
+        Endpoint::new(S::resolve(address).await?, self.options.clone())
     }
 }
 

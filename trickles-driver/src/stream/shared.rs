@@ -1,8 +1,7 @@
-//! What a stream's handle and its task share.
+//! What a stream's handle and the task that drives it share.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -11,9 +10,8 @@ use quinn_udp::Transmit;
 use trickles::client::Client;
 use trickles::time::Timestamp;
 
+use super::path::Path;
 use super::waiters::{Interest, Waiter, Waiters};
-use crate::clock::Clock;
-use crate::runtime::AsyncUdpSocket;
 
 /// Most datagrams sent before the other side gets the mutex.
 const MAX_TRANSMITS: usize = 64;
@@ -23,9 +21,9 @@ const LINGER: Duration = Duration::from_secs(60);
 const MAX_BATCH: usize = 60_000;
 
 pub(super) struct Shared {
-    pub(super) socket: Arc<dyn AsyncUdpSocket>,
-    pub(super) clock: Clock,
-    server: SocketAddr,
+    pub(super) path: Arc<Path>,
+    /// Where the echo values of its requests begin.
+    pub(super) id: u64,
     state: Mutex<State>,
 }
 
@@ -33,11 +31,11 @@ pub(super) struct State {
     pub(super) client: Client,
     /// When the task will look at the client's timer, if nothing wakes it before.
     pub(super) armed: Timestamp,
-    /// Wakes the task.
-    pub(super) driver: Option<Waker>,
-    /// Until when the task goes on though nobody holds the stream any more.
+    /// Whether the task has been told to look after this stream, and has not done so yet.
+    pub(super) called: bool,
+    /// Until when the task goes on with it though nobody holds the stream any more.
     pub(super) closed: Option<Timestamp>,
-    /// Why the task has ended before that.
+    /// Why the task has given it up before that.
     pub(super) stopped: Option<ErrorKind>,
     batch: DatagramBatch,
     /// What did not go into the batch any more.
@@ -79,32 +77,21 @@ impl DatagramBatch {
 }
 
 impl Shared {
-    pub(super) fn new(
-        socket: Arc<dyn AsyncUdpSocket>,
-        server: SocketAddr,
-        client: impl FnOnce(Timestamp) -> Client,
-    ) -> Self {
-        let clock = Clock::from_zero();
+    pub(super) fn new(path: Arc<Path>, client: Client) -> Self {
+        let id = client.echo_origin();
         let state = State {
-            client: client(clock.now()),
+            client,
             armed: Timestamp::NEVER,
-            driver: None,
+            // It begins among those that the task is to look after.
+            called: true,
             closed: None,
             stopped: None,
-            batch: DatagramBatch::default(),
+            batch: DatagramBatch { alone: !path.offload, ..DatagramBatch::default() },
             datagram: Vec::new(),
             waiters: Waiters::default(),
             next_future: 0,
         };
-        Self { socket, clock, server, state: Mutex::new(state) }
-    }
-
-    pub(super) fn server(&self) -> SocketAddr {
-        self.server
-    }
-
-    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        Self { path, id, state: Mutex::new(state) }
     }
 
     /// A panic elsewhere leaves the client's state consistent enough to fail or to time out.
@@ -117,20 +104,21 @@ impl Shared {
         let mut state = self.lock();
         let result = act(&mut state);
         // What is unsent already has the task waiting for the socket.
-        let backlog = !state.is_blocked() && !self.transmit(&mut state, self.clock.now());
+        let backlog = !state.is_blocked() && !self.transmit(&mut state, self.path.clock.now());
         let earlier = state.client.poll_timeout().is_some_and(|at| at < state.armed);
-        let mut wakers = state.wakers();
-        if backlog || earlier {
-            wakers.extend(state.driver.take());
-        }
+        let call = (backlog || earlier) && !std::mem::replace(&mut state.called, true);
+        let wakers = state.wakers();
         drop(state);
+        if call {
+            self.path.call(self.id);
+        }
         wake(wakers);
         result
     }
 
     /// Sends all that the client has to send, if the socket takes it; whether it did.
     pub(super) fn transmit(&self, state: &mut State, now: Timestamp) -> bool {
-        let most = if state.batch.alone { 1 } else { self.socket.max_gso_segments() };
+        let most = if state.batch.alone { 1 } else { self.path.socket.max_gso_segments() };
         for _ in 0..MAX_TRANSMITS {
             if state.datagram.is_empty() && !state.client.poll_transmit(now, &mut state.datagram) {
                 return self.flush(state, now);
@@ -169,10 +157,10 @@ impl Shared {
                 batch.alone = true;
                 let apart = batch.bytes.chunks(batch.segment).map(|datagram| self.send(datagram, None));
                 let sent = apart.filter(Result::is_ok).count();
-                tracing::debug!(server = %self.server, sent, "the system does not segment datagrams");
+                tracing::debug!(server = %self.path.server, sent, "the system does not segment datagrams");
             }
             // Lost, as it might be anywhere on its way.
-            Err(error) => tracing::debug!(%error, server = %self.server, "sending failed"),
+            Err(error) => tracing::debug!(%error, server = %self.path.server, "sending failed"),
             Ok(()) => {}
         }
         batch.bytes.clear();
@@ -180,21 +168,21 @@ impl Shared {
     }
 
     fn send(&self, contents: &[u8], segment_size: Option<usize>) -> io::Result<()> {
-        let destination = self.server;
-        self.socket.try_send(&Transmit { destination, ecn: None, contents, segment_size, src_ip: None })
+        let destination = self.path.server;
+        self.path.socket.try_send(&Transmit { destination, ecn: None, contents, segment_size, src_ip: None })
     }
 
-    /// Ends the task, once the server has consumed what was written.
+    /// Has the task forget the stream, once the server has consumed what was written.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         if !state.client.is_flushed() {
             state.client.shutdown();
         }
-        state.closed = Some(self.clock.now() + LINGER);
-        let driver = state.driver.take();
+        state.closed = Some(self.path.clock.now() + LINGER);
+        let call = !std::mem::replace(&mut state.called, true);
         drop(state);
-        if let Some(driver) = driver {
-            driver.wake();
+        if call {
+            self.path.call(self.id);
         }
     }
 }
@@ -203,11 +191,6 @@ impl State {
     /// Whether datagrams wait for the socket to become writable.
     pub(super) fn is_blocked(&self) -> bool {
         !self.batch.bytes.is_empty()
-    }
-
-    /// Every datagram leaves by a call of its own.
-    pub(super) fn send_alone(&mut self) {
-        self.batch.alone = true;
     }
 
     /// When the task is to end: not later than that, and at once if there is nothing more to be delivered.
@@ -274,8 +257,8 @@ impl State {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
-            .field("server", &self.server)
-            .field("socket", &self.socket)
+            .field("server", &self.path.server)
+            .field("socket", &self.path.socket)
             .finish_non_exhaustive()
     }
 }
@@ -299,9 +282,11 @@ mod tests {
     use super::*;
     use crate::fake::FakeSocket;
 
-    fn shared(socket: Arc<FakeSocket>) -> Shared {
+    fn shared(socket: Arc<FakeSocket>, offload: bool) -> Shared {
         let config = ClientConfig { packet_size: Some(1200), ..ClientConfig::default() };
-        Shared::new(socket, (Ipv4Addr::LOCALHOST, 9).into(), |now| Client::new(config, [0; 16], now))
+        let path = Path::new(socket, (Ipv4Addr::LOCALHOST, 9).into(), offload);
+        let client = Client::new(config, [0; 16], path.clock.now());
+        Shared::new(path, client)
     }
 
     #[test]
@@ -320,13 +305,13 @@ mod tests {
             Some(_) => Err(ErrorKind::InvalidInput.into()),
             None => Ok(()),
         });
-        let shared = shared(socket.clone());
+        let shared = shared(socket.clone(), true);
         let mut state = shared.lock();
         for _ in 0..3 {
             assert!(state.batch.push(&[0; 100], 64));
         }
         // The client has its Hello to send.
-        assert!(shared.transmit(&mut state, shared.clock.now()));
+        assert!(shared.transmit(&mut state, shared.path.clock.now()));
         assert_eq!(socket.take_sent(), [(100, None), (100, None), (100, None), (1200, None)]);
         assert!(state.batch.alone && !state.is_blocked());
     }
@@ -334,23 +319,22 @@ mod tests {
     #[test]
     fn without_offload_datagrams_leave_one_by_one() {
         let socket = FakeSocket::new(64, |_, _| Ok(()));
-        let shared = shared(socket.clone());
+        let shared = shared(socket.clone(), false);
         let mut state = shared.lock();
-        state.send_alone();
         assert!(state.batch.push(&[0; 1200], 1));
-        assert!(shared.transmit(&mut state, shared.clock.now()));
+        assert!(shared.transmit(&mut state, shared.path.clock.now()));
         assert_eq!(socket.take_sent(), [(1200, None); 2]);
     }
 
     #[test]
     fn a_full_socket_keeps_what_it_did_not_take() {
         let socket = FakeSocket::new(64, |_, _| Ok(()));
-        let shared = shared(socket.clone());
+        let shared = shared(socket.clone(), true);
         let mut state = shared.lock();
         socket.full.store(1, std::sync::atomic::Ordering::Relaxed);
-        assert!(!shared.transmit(&mut state, shared.clock.now()) && state.is_blocked());
+        assert!(!shared.transmit(&mut state, shared.path.clock.now()) && state.is_blocked());
         socket.full.store(0, std::sync::atomic::Ordering::Relaxed);
-        assert!(shared.transmit(&mut state, shared.clock.now()) && !state.is_blocked());
+        assert!(shared.transmit(&mut state, shared.path.clock.now()) && !state.is_blocked());
         assert_eq!(socket.take_sent(), [(1200, None)]);
     }
 }

@@ -3,9 +3,17 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Wake, Waker};
 
 use trickles::client::ClientConfig;
+use trickles::wire::{Notice, Response};
 
+use super::path::Path;
+use super::task::Task;
 use super::*;
 use crate::fake::{FakeRuntime, FakeSocket};
+use crate::runtime::Runtime;
+
+impl RuntimeStream for ByteStream {
+    const RUNTIME: &'static dyn Runtime = &FakeRuntime;
+}
 
 #[derive(Default)]
 struct Count(AtomicUsize);
@@ -22,9 +30,9 @@ fn server() -> SocketAddr {
 
 /// A stream that nothing drives and that nobody answers.
 fn undriven(config: ClientConfig) -> ByteStream {
-    let socket = FakeSocket::new(1, |_, _| Ok(()));
-    let shared = Shared::new(socket, server(), |now| Client::new(config, [0; 16], now));
-    ByteStream { shared: Arc::new(shared) }
+    let path = Path::new(FakeSocket::new(1, |_, _| Ok(())), server(), true);
+    let client = Client::new(config, [0; 16], path.clock.now());
+    ByteStream { shared: Arc::new(Shared::new(path, client)) }
 }
 
 fn waiting(stream: &ByteStream) -> usize {
@@ -37,7 +45,11 @@ fn noop() -> Context<'static> {
 
 #[test]
 fn nobody_waits_for_a_task_that_is_gone() {
-    let stream = ByteStream::open(&FakeRuntime, server(), &StreamOptions::default()).unwrap();
+    let endpoint = Endpoint::<ByteStream>::new(vec![server()], StreamOptions::default()).unwrap();
+    let error = crate::fake::run(endpoint.connect()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    let path = Path::open(&FakeRuntime, server(), None, true).unwrap();
+    let stream = ByteStream { shared: path.open_stream(ClientConfig::default()).unwrap() };
     let Poll::Ready(Err(error)) = stream.poll_read(&mut noop(), &mut [0]) else { panic!("it waits") };
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     assert_eq!(stream.try_read(&mut [0]).unwrap_err().kind(), ErrorKind::BrokenPipe);
@@ -111,7 +123,7 @@ fn options_out_of_their_bounds_are_refused() {
     ];
     for client in bounds {
         let options = StreamOptions { client, ..StreamOptions::default() };
-        let error = ByteStream::open(&FakeRuntime, server(), &options).unwrap_err();
+        let error = Endpoint::<ByteStream>::new(vec![server()], options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
 }
@@ -124,6 +136,96 @@ fn the_local_address_must_be_free_and_ours() {
         [(holder.local_addr().unwrap(), ErrorKind::AddrInUse), (foreign, ErrorKind::AddrNotAvailable)];
     for (local, kind) in table {
         let options = StreamOptions { bind: Some(local), ..StreamOptions::default() };
-        assert_eq!(ByteStream::open(&FakeRuntime, server(), &options).unwrap_err().kind(), kind);
+        let endpoint = Endpoint::<ByteStream>::new(vec![server()], options).unwrap();
+        assert_eq!(crate::fake::run(endpoint.connect()).unwrap_err().kind(), kind);
+    }
+}
+
+/// A path with a task that is polled by hand, and so many streams.
+fn driven(count: usize) -> (Arc<FakeSocket>, Arc<Path>, Task, Vec<ByteStream>) {
+    let socket = FakeSocket::new(64, |_, _| Ok(()));
+    let path = Path::new(socket.clone(), server(), true);
+    let task = Task::new(&FakeRuntime, path.clone());
+    let config = || ClientConfig { packet_size: Some(1200), ..ClientConfig::default() };
+    let open = |_| ByteStream { shared: path.open_stream(config()).unwrap() };
+    let streams = (0..count).map(open).collect();
+    (socket, path, task, streams)
+}
+
+/// An answer to the first request of a stream: try again.
+fn answer(stream: &ByteStream) -> Vec<u8> {
+    let notice = Response::Notice { echo: stream.shared.id.wrapping_add(1), notice: Notice::Pending(1000) };
+    let mut datagram = Vec::new();
+    notice.emit(&mut datagram);
+    datagram
+}
+
+#[test]
+fn answers_reach_the_stream_that_expects_them() {
+    let (socket, path, mut task, streams) = driven(3);
+    assert!(Pin::new(&mut task).poll(&mut noop()).is_pending());
+    assert_eq!(socket.take_sent(), [(1200, None); 3]);
+    let stray = [answer(&streams[0]), vec![0; 3]].map(|mut datagram| {
+        let last = datagram.len().min(10) - 1;
+        datagram[last] ^= 0x80;
+        datagram
+    });
+    let order = [2, 0, 0, 1, 0].map(|index| answer(&streams[index]));
+    socket.arrived.lock().unwrap().extend(order.into_iter().chain(stray).map(|datagram| {
+        let stride = datagram.len();
+        (datagram, stride)
+    }));
+    assert!(Pin::new(&mut task).poll(&mut noop()).is_pending());
+    assert_eq!([0, 1, 2].map(|index: usize| streams[index].stats().received), [3, 1, 1]);
+    assert!(streams.iter().all(|stream| stream.stats().discarded_total() == 0));
+    assert_eq!(path.strays(), 2);
+}
+
+#[test]
+fn all_streams_go_on_when_a_full_socket_is_writable_again() {
+    let (socket, _path, mut task, streams) = driven(3);
+    socket.full.store(100, Relaxed);
+    assert!(Pin::new(&mut task).poll(&mut noop()).is_pending());
+    assert_eq!((socket.take_sent(), streams[0].stats().sent), (vec![], 1));
+    // It is asked whether it is writable until it is.
+    for _ in 0..100 {
+        assert!(Pin::new(&mut task).poll(&mut noop()).is_pending());
+    }
+    assert_eq!(socket.take_sent(), [(1200, None); 3]);
+}
+
+#[test]
+fn a_task_ends_with_the_last_stream_of_an_endpoint_that_is_gone() {
+    let (_socket, path, mut task, mut streams) = driven(2);
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let mut poll = || Pin::new(&mut task).poll(&mut Context::from_waker(&waker));
+    assert!(poll().is_pending());
+    streams.pop();
+    assert_eq!(count.0.load(Relaxed), 1);
+    path.close();
+    assert!(poll().is_pending());
+    streams.pop();
+    assert_eq!(count.0.load(Relaxed), 2);
+    assert!(poll().is_ready());
+    // One that is not closed waits for more streams.
+    let (_socket, path, mut task, streams) = driven(1);
+    drop(streams);
+    assert!(Pin::new(&mut task).poll(&mut noop()).is_pending());
+    path.close();
+    assert!(Pin::new(&mut task).poll(&mut noop()).is_ready());
+}
+
+#[test]
+fn a_task_that_is_dropped_takes_all_its_streams_along() {
+    let (_socket, path, mut task, mut streams) = driven(2);
+    assert!(Pin::new(&mut task).poll(&mut noop()).is_pending());
+    let late = || ByteStream { shared: path.open_stream(ClientConfig::default()).unwrap() };
+    streams.push(late());
+    drop(task);
+    assert!(path.has_stopped());
+    streams.push(late());
+    for stream in streams {
+        assert_eq!(stream.try_read(&mut [0]).unwrap_err().kind(), ErrorKind::BrokenPipe);
     }
 }

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::ToSocketAddrs;
 use tokio::task::coop::poll_proceed;
 use trickles::stats::Stats;
-use trickles_driver::{ByteStream, Connect, StreamBuilder, StreamOptions};
+use trickles_driver::{ByteStream, Connect, Runtime, RuntimeStream, StreamBuilder};
 
 pub use self::borrowed::{ReadHalf, WriteHalf};
 pub use self::owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
@@ -82,7 +82,7 @@ impl TricklesStream {
     /// # Errors
     /// Those of [`StreamBuilder::connect`].
     pub async fn connect<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
-        connect(address, StreamOptions::default()).await
+        Self::builder().connect(address).await
     }
 
     /// Connects with other than the default options.
@@ -122,7 +122,7 @@ impl TricklesStream {
         self.inner.local_addr()
     }
 
-    /// What became of the datagrams received so far.
+    /// What became of the datagrams received so far, as far as they answer requests of this stream.
     pub fn stats(&self) -> Stats {
         self.inner.stats()
     }
@@ -308,14 +308,19 @@ impl TricklesStream {
     }
 }
 
-async fn connect<A: ToSocketAddrs>(address: A, options: StreamOptions) -> io::Result<TricklesStream> {
-    let addresses = tokio::net::lookup_host(address).await?.collect::<Vec<_>>();
-    Ok(TricklesStream { inner: ByteStream::connect(&TokioRuntime, addresses, &options).await? })
+impl From<ByteStream> for TricklesStream {
+    fn from(inner: ByteStream) -> Self {
+        Self { inner }
+    }
+}
+
+impl RuntimeStream for TricklesStream {
+    const RUNTIME: &'static dyn Runtime = &TokioRuntime;
 }
 
 impl<A: ToSocketAddrs> Connect<A> for TricklesStream {
-    async fn connect_to(address: A, options: StreamOptions) -> io::Result<Self> {
-        connect(address, options).await
+    async fn resolve(address: A) -> io::Result<Vec<SocketAddr>> {
+        Ok(tokio::net::lookup_host(address).await?.collect())
     }
 }
 

@@ -34,7 +34,7 @@ use crate::epoch::CurveId;
 use crate::nonce;
 use crate::stats::Stats;
 use crate::time::Timestamp;
-use crate::wire::BASE_PACKET_SIZE;
+use crate::wire::{self, BASE_PACKET_SIZE};
 use step::Step;
 use upload::Upload;
 
@@ -253,6 +253,19 @@ impl Client {
             stats: Stats::default(),
             config,
         }
+    }
+
+    /// Where this stream's echo values begin: those of its requests are the numbers after it, one for each request sent.
+    /// It tells whose answer a datagram is where several streams share a socket. As unpredictable as they are, and to be
+    /// kept as secret.
+    pub fn echo_origin(&self) -> u64 {
+        self.echo.secret
+    }
+
+    /// Whether a datagram repeats the echo value of one of this stream's requests. If it does not,
+    /// [`handle_datagram`](Self::handle_datagram) discards it.
+    pub fn expects(&self, datagram: &[u8]) -> bool {
+        wire::echo(datagram).is_some_and(|echo| self.echo.is_ours(echo))
     }
 
     /// Takes the network's word that nobody listens at the server's address (an ICMP error). A hint only: it

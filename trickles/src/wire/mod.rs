@@ -16,7 +16,7 @@ pub use request::{
     Runs, is_hello,
 };
 pub(crate) use response::data_header;
-pub use response::{Frame, Frames, MAX_SPAN, Notice, Response, Train};
+pub use response::{Frame, Frames, MAX_SPAN, Notice, Response, Train, echo};
 
 /// Protocol version.
 pub const VERSION: u8 = 1;

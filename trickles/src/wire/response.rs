@@ -23,6 +23,12 @@ const FRAME_ABBREVIATED_EXIT: u8 = 7;
 /// Most numbers that one packet stands for.
 pub const MAX_SPAN: u8 = u8::MAX - MAX_TRAIN as u8 + 2;
 
+/// The echo value of a datagram, which every version has in the same place (docs/protocol.md 2.18); `None` if it is too
+/// short to have one.
+pub fn echo(datagram: &[u8]) -> Option<u64> {
+    datagram.get(2..)?.first_chunk().copied().map(u64::from_be_bytes)
+}
+
 /// A numbered packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Train<'a> {

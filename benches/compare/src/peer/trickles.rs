@@ -6,7 +6,7 @@ use std::ops::Range;
 use anyhow::Result;
 use trickles_tokio::trickles::key_ring::KeyRing;
 use trickles_tokio::trickles::server::{Application, Event, Next, Output, Reset, ServerConfig, Unanswered};
-use trickles_tokio::{Server, TricklesStream};
+use trickles_tokio::{Endpoint, Server, StreamBuilder, TricklesStream};
 
 use super::{ANY, PACKET_SIZE, Stream};
 use crate::service::{COMMAND, Command, Pattern};
@@ -68,7 +68,22 @@ pub(super) async fn serve(announce: impl FnOnce(SocketAddr)) -> Result<()> {
     Ok(server.run(&mut Service).await?)
 }
 
-pub(super) async fn connect(server: SocketAddr, first: &[u8]) -> Result<Box<dyn Stream>> {
-    let builder = TricklesStream::builder().packet_size(PACKET_SIZE).early_data(first);
-    Ok(Box::new(builder.connect(server).await?))
+fn builder() -> StreamBuilder<TricklesStream> {
+    TricklesStream::builder().packet_size(PACKET_SIZE)
+}
+
+pub(super) async fn endpoint(server: SocketAddr) -> Result<Endpoint<TricklesStream>> {
+    Ok(builder().endpoint(server).await?)
+}
+
+pub(super) async fn connect(
+    endpoint: Option<&Endpoint<TricklesStream>>,
+    server: SocketAddr,
+    first: &[u8],
+) -> Result<Box<dyn Stream>> {
+    let builder = builder().early_data(first);
+    Ok(Box::new(match endpoint {
+        Some(endpoint) => endpoint.connect_with(&builder).await?,
+        None => builder.connect(server).await?,
+    }))
 }
