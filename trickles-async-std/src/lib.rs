@@ -26,6 +26,6 @@ pub use stream::TricklesStream;
 pub use trickles;
 #[doc(inline)]
 pub use trickles_driver::{
-    Answer, BROKEN, Endpoint, Event, EventServer, EventStats, Handler, Minisocket, Piece, Prepared, Request, Serve,
-    ServerHandle, StreamBuilder, TricklesServer, bind_many, replay_filter, serve,
+    Answer, BROKEN, Endpoint, Event, EventServer, EventStats, Handler, Minisocket, Piece, Prepared, Request,
+    Serve, ServerHandle, StreamBuilder, TricklesServer, bind_many, replay_filter, serve,
 };

@@ -17,8 +17,8 @@ pub use stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, Trickles
 pub use trickles;
 #[doc(inline)]
 pub use trickles_driver::{
-    Answer, BROKEN, Endpoint, Event, EventServer, EventStats, Handler, Minisocket, Piece, Prepared, Request, Serve,
-    ServerHandle, StreamBuilder, TricklesServer, bind_many, replay_filter, serve,
+    Answer, BROKEN, Endpoint, Event, EventServer, EventStats, Handler, Minisocket, Piece, Prepared, Request,
+    Serve, ServerHandle, StreamBuilder, TricklesServer, bind_many, replay_filter, serve,
 };
 
 /// The README's examples compile.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,6 +10,7 @@ use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use trickles_tokio::{Endpoint, TricklesStream};
 
 use super::{RESPONSE, Request};
 use crate::clock;
@@ -43,6 +45,8 @@ pub(crate) enum Transport {
 pub(crate) struct Load {
     pub(crate) server: SocketAddr,
     pub(crate) builder: Builder,
+    /// What opens the streams to it: on one socket, as a program that opens many would.
+    pub(crate) endpoint: Arc<Endpoint<TricklesStream>>,
     /// Bytes of a download or an upload.
     pub(crate) size: u64,
     /// For how long requests are made, and connections.
@@ -77,7 +81,7 @@ impl Load {
         let request = request.encode();
         Ok(match transport {
             Transport::Trickles => {
-                Box::new(self.builder.clone().early_data(request).connect(self.server).await?)
+                Box::new(self.endpoint.connect_with(&self.builder.clone().early_data(request)).await?)
             }
             Transport::Tcp => {
                 let mut connection = TcpStream::connect(self.server).await?;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -154,9 +155,11 @@ impl Serve {
 impl Run {
     async fn run(self) -> Result<()> {
         let server = self.server().await?;
+        let builder = self.stream.builder();
         let load = Load {
             server,
-            builder: self.stream.builder(),
+            endpoint: Arc::new(builder.endpoint(server).await?),
+            builder,
             size: self.size,
             time: Duration::from_secs(self.seconds),
             streams: self.streams.into(),

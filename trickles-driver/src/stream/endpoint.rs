@@ -45,8 +45,7 @@ impl<S: RuntimeStream> Endpoint<S> {
         if servers.is_empty() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "there is no address to connect to"));
         }
-        let servers =
-            servers.into_iter().map(|address| Server { address, path: Mutex::default() }).collect();
+        let servers = servers.into_iter().map(|address| Server { address, path: Mutex::default() }).collect();
         Ok(Self { options, servers, answered: 0.into(), stream: PhantomData })
     }
 
@@ -82,16 +81,23 @@ impl<S: RuntimeStream> Endpoint<S> {
         let first = self.answered.load(Relaxed);
         let mut failed = None;
         for index in (first..self.servers.len()).chain(0..first) {
-            let attempt = async {
-                let stream = self.servers[index].open(S::RUNTIME, &self.options, config)?;
-                stream.connected().await.map(|()| stream)
+            let server = &self.servers[index];
+            let stream = match server.open(S::RUNTIME, &self.options, config) {
+                Ok(stream) => stream,
+                Err(error) => {
+                    failed = Some(error);
+                    continue;
+                }
             };
-            match attempt.await {
-                Ok(stream) => {
+            match stream.connected().await {
+                Ok(()) => {
                     self.answered.store(index, Relaxed);
                     return Ok(stream.into());
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => {
+                    server.renew(&stream.shared.path);
+                    failed = Some(error);
+                }
             }
         }
         Err(failed.unwrap_or_else(|| ErrorKind::InvalidInput.into()))
@@ -116,6 +122,14 @@ impl Server {
         };
         let shared = path.insert(usable).open_stream(config)?;
         Ok(ByteStream { shared })
+    }
+
+    /// Has the next stream open a new socket: this one may be bound to an address that this machine no longer has. Its
+    /// other streams go on.
+    fn renew(&self, failed: &Arc<Path>) {
+        if let Some(path) = self.lock().take_if(|path| Arc::ptr_eq(path, failed)) {
+            path.close();
+        }
     }
 
     /// A panic elsewhere has at most left no socket here.

@@ -93,7 +93,11 @@ impl Task {
             return ControlFlow::Break(Poll::Ready(()));
         }
         let expired = self.arm(cx);
-        if !drained || more || expired { ControlFlow::Continue(()) } else { ControlFlow::Break(Poll::Pending) }
+        if !drained || more || expired {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(Poll::Pending)
+        }
     }
 
     /// Distributes what was received to the streams.
@@ -154,7 +158,13 @@ impl Task {
 
     /// Has the streams that were called do what is due; whether any has more to do at once. `timely`: whether
     /// everything has been received that they may have waited for. `full`: whether the socket is known to be.
-    fn look_after_called(&mut self, timely: bool, mut full: bool, now: Timestamp, cx: &mut Context<'_>) -> bool {
+    fn look_after_called(
+        &mut self,
+        timely: bool,
+        mut full: bool,
+        now: Timestamp,
+        cx: &mut Context<'_>,
+    ) -> bool {
         let Self { path, streams, called, blocked, .. } = self;
         called.sort_unstable();
         called.dedup();
