@@ -1,7 +1,7 @@
 //! UDP sockets as this protocol wants them.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 #[cfg(any(target_os = "android", target_os = "linux"))]
 use nix::sys::socket::{setsockopt, sockopt};
@@ -129,15 +129,34 @@ pub(crate) fn set_receive_offload(socket: &UdpSocket, enabled: bool) {
     let _ = (socket, enabled);
 }
 
-/// Datagrams come without the time of their arrival, which nobody asks for and runtimes' sockets bring along: a control
-/// message each. For sockets that live long; the system has work with each socket that turns it on or off.
-pub(crate) fn without_arrival_times(socket: &UdpSocket) {
+/// Datagrams come without what a server does not read and runtimes' sockets bring along, a control message each: the time
+/// of their arrival, their ECN mark, and where they went to, unless the socket has several addresses.
+///
+/// For sockets that live long; the system has work with each socket that turns arrival times on or off.
+pub(crate) fn without_unread_messages(socket: &UdpSocket) {
     #[cfg(any(target_os = "android", target_os = "linux"))]
-    if let Err(error) = setsockopt(socket, sockopt::ReceiveTimestampns, &false) {
-        tracing::debug!(%error, "datagrams bring the time of their arrival");
+    if let Err(error) = drop_unread_messages(socket) {
+        tracing::debug!(%error, "datagrams bring more along than is read");
     }
     #[cfg(not(any(target_os = "android", target_os = "linux")))]
     let _ = socket;
+}
+
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn drop_unread_messages(socket: &UdpSocket) -> io::Result<()> {
+    let address = socket.local_addr()?;
+    setsockopt(socket, sockopt::ReceiveTimestampns, &false)?;
+    // IPv6 sockets have it for what comes over IPv4.
+    SockRef::from(socket).set_recv_tos_v4(false)?;
+    if address.is_ipv6() {
+        SockRef::from(socket).set_recv_tclass_v6(false)?;
+    }
+    match address.ip() {
+        ip if ip.is_unspecified() => {}
+        IpAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &false)?,
+        IpAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &false)?,
+    }
+    Ok(())
 }
 
 /// Best effort: small buffers lose packets in bursts, and nothing else.

@@ -38,7 +38,7 @@ use crate::receive::ReceiveBatch;
 use crate::runtime::{AsyncTimer, AsyncUdpSocket, Runtime};
 use crate::seed;
 use crate::send::{Route, Sender};
-use crate::socket::{set_receive_offload, without_arrival_times};
+use crate::socket::{set_receive_offload, without_unread_messages};
 
 /// How many batches are taken before other tasks get their turn.
 const BATCHES_PER_TURN: usize = 16;
@@ -147,7 +147,7 @@ impl EventServer {
     ) -> io::Result<Self> {
         let std_socket = socket.try_clone()?;
         let socket = runtime.wrap_udp_socket(socket)?;
-        without_arrival_times(&std_socket);
+        without_unread_messages(&std_socket);
         let pending = config.pending;
         let server = Server::new(config, ring, filter, seed()?);
         let sender = Sender::new(socket.clone());
