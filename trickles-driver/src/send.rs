@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit};
-use trickles::server::Batch;
+use trickles::server::{Batch, Outbox};
 
 use crate::clock::Clock;
 use crate::runtime::{AsyncTimer, AsyncUdpSocket};
@@ -95,12 +95,42 @@ impl Sender {
         }
     }
 
+    /// Sends what is in `outbox` behind the first `sent` bytes, as [`send`](Self::send) does; how many bytes are sent
+    /// then. `rest`: whether packets at the end that fill no system call may wait for others to follow.
+    pub(crate) async fn send_from(
+        &self,
+        outbox: &Outbox,
+        sent: usize,
+        rest: bool,
+        route: Route,
+        timer: &mut Pin<Box<dyn AsyncTimer>>,
+    ) -> usize {
+        let (mut end, mut done) = (0, sent);
+        for Batch { contents, segment_size } in outbox.batches() {
+            let start = end;
+            end += contents.len();
+            let Some(unsent) = contents.get(sent.saturating_sub(start)..) else { continue };
+            let mut count = unsent.len();
+            if rest && end == outbox.len() && count.is_multiple_of(segment_size) {
+                count -= count % (self.fitting(segment_size) * segment_size);
+            }
+            self.send(Batch { contents: &unsent[..count], segment_size }, route, timer).await;
+            done = end - (unsent.len() - count);
+        }
+        done
+    }
+
+    /// How many packets of this size one system call takes.
+    fn fitting(&self, segment_size: usize) -> usize {
+        self.segments.load(Relaxed).min(MAX_BYTES / segment_size).max(1)
+    }
+
     /// Sends a batch: what is left of it if the socket is full.
     fn try_send<'a>(&self, batch: Batch<'a>, route: Route) -> Option<Batch<'a>> {
         let Batch { mut contents, segment_size } = batch;
         while !contents.is_empty() {
-            let fitting = self.segments.load(Relaxed).min(MAX_BYTES / segment_size).max(1);
-            let (first, rest) = contents.split_at(contents.len().min(fitting * segment_size));
+            let (first, rest) =
+                contents.split_at(contents.len().min(self.fitting(segment_size) * segment_size));
             let segmented = first.len() > segment_size;
             match self.transmit(first, segmented.then_some(segment_size), route) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

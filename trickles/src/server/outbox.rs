@@ -13,7 +13,7 @@ pub struct Outbox {
     batches: Vec<(Range<usize>, usize)>,
 }
 
-/// Packets that can leave in one UDP segmentation offload call.
+/// Packets that can leave together by UDP segmentation offload, in as many calls as the system wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch<'a> {
     /// The packets, one behind the other.
@@ -34,6 +34,11 @@ impl Outbox {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.batches.clear();
+    }
+
+    /// How many bytes there are to send.
+    pub fn len(&self) -> usize {
+        self.batches.iter().map(|(range, _)| range.len()).sum()
     }
 
     /// Whether there is nothing to send.
@@ -58,11 +63,7 @@ impl Outbox {
     pub(super) fn queue(&mut self, range: Range<usize>) {
         if let Some((last, segment_size)) = self.batches.last_mut() {
             let full = last.len().is_multiple_of(*segment_size);
-            if full
-                && last.end == range.start
-                && range.len() <= *segment_size
-                && last.len() / *segment_size < 64
-            {
+            if full && last.end == range.start && range.len() <= *segment_size {
                 last.end = range.end;
                 return;
             }
