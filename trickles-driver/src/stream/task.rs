@@ -73,11 +73,11 @@ impl Task {
         let closed = path.collect(cx, |stream| streams.adopt(stream), called);
 
         let drained = received.is_pending();
-        if let Poll::Ready(result) = received {
-            if let Err(error) = self.take_in(result, now) {
-                self.stop(error.kind());
-                return ControlFlow::Break(Poll::Ready(()));
-            }
+        if let Poll::Ready(result) = received
+            && let Err(error) = self.take_in(result, now)
+        {
+            self.stop(error.kind());
+            return ControlFlow::Break(Poll::Ready(()));
         }
         // What is still to be received may be what the timers are about.
         let timely = drained || last;
