@@ -18,7 +18,7 @@ use self::rate::ArrivalRate;
 use super::ranges::RangeSet;
 use super::run::{Run, mask};
 use crate::continuation::Continuation;
-use crate::epoch::{Epoch, SlowStartExit, curve};
+use crate::epoch::{Epoch, INITIAL_WINDOW, SlowStartExit, curve};
 use crate::time::Timestamp;
 use crate::wire::{ClaimKind, DATA_OVERHEAD, Form, MAX_RUNS, Train, room};
 
@@ -68,6 +68,8 @@ pub(crate) struct Flow {
     pub(crate) tag: u64,
     /// How many requests had been sent when the flow was opened: its numbers answer none of these.
     pub(crate) opened: u64,
+    /// When that was.
+    pub(crate) born: Timestamp,
     pub(crate) epoch: Epoch,
     pub(crate) parent: Option<Parent>,
     /// One past the last number of the epoch before the first missing one.
@@ -87,6 +89,8 @@ pub(crate) struct Flow {
     pub(crate) highest: u64,
     /// One past the highest number asked for: a server has no others to send.
     asked: u64,
+    /// Most numbers that have been under way together.
+    used: u64,
     rate: ArrivalRate,
     /// Numbers of the epoch that were claimed and are lost.
     lost: RangeSet,
@@ -114,6 +118,7 @@ impl Flow {
         Self {
             tag: first.flow,
             opened: 0,
+            born: Timestamp::ZERO,
             epoch: first.epoch,
             parent: None,
             prefix: first.epoch.base,
@@ -125,6 +130,7 @@ impl Flow {
             gaps: VecDeque::new(),
             highest: first.epoch.base,
             asked: first.epoch.base + u64::from(first.epoch.growth.window0),
+            used: 0,
             rate: ArrivalRate::default(),
             lost: RangeSet::default(),
             lost_before: RangeSet::default(),
@@ -189,6 +195,15 @@ impl Flow {
             };
             self.runs.insert(at, run);
         }
+        let first = self.runs.front().map_or(self.asked, |run| run.numbers.start);
+        self.used = self.used.max(self.asked - first);
+    }
+
+    /// Whether the window is far larger than all that was ever under way: nothing shows that the path carries that, as
+    /// the window grows with each packet that arrives, needed or not.
+    pub(crate) fn is_underused(&self) -> bool {
+        const MARGIN: u64 = 4;
+        u64::from(self.window()) > MARGIN * self.used.max(INITIAL_WINDOW.into())
     }
 
     /// Claims what is left of the flight below `position` and owns no numbers: there is nothing to be had for

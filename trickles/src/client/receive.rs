@@ -298,7 +298,7 @@ impl Client {
         }
         let packet_size = self.packet_size;
         let Some(flow) = &mut self.flow else { return };
-        flow.opened = self.echo.next;
+        (flow.opened, flow.born) = (self.echo.next, self.now);
         let base = fields.epoch.base;
         let numbers = base..base + u64::from(fields.epoch.growth.window0.min(64));
         if let Some((_, sent)) = answered {

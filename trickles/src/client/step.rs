@@ -11,6 +11,8 @@ use crate::wire::{Form, HEADER, MAX_TRAIN, room};
 
 /// Claims that are due within this time leave together: timers are not more punctual.
 pub(super) const TIMER_GRANULARITY: Duration = Duration::from_millis(1);
+/// How old an epoch is at least that is left for having grown beyond use: a server grants one every 200 ms.
+const RENEWAL: Duration = Duration::from_millis(250);
 /// A train is at most as long as the path carries in this time.
 const TRAIN_TIME: Duration = Duration::from_millis(1);
 /// How many packets a train has where a quarter of the window is no less.
@@ -103,7 +105,11 @@ impl Client {
         let Some(selection) = flow.select(numbers) else {
             return if flow.runs.is_empty() { Step::Restart } else { Step::Idle };
         };
-        if flow.runs.is_empty() && self.now.since(self.active) > self.rto() && self.now >= self.resume_after {
+        let overgrown = flow.is_underused() && self.now.since(flow.born) > RENEWAL;
+        if flow.runs.is_empty()
+            && (overgrown || self.now.since(self.active) > self.rto())
+            && self.now >= self.resume_after
+        {
             return Step::Resume;
         }
         if let Some(limit) = self.slow_start.flight_limit()

@@ -1,0 +1,59 @@
+//! Streams that use little of their window: what they may do when they need much of it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{World, path};
+use trickles::client::ClientConfig;
+
+const ONE_WAY: Duration = Duration::from_millis(10);
+/// A queue of one round trip at 20 Mbit/s.
+const QUEUE: usize = 50_000;
+const DOWNLOAD: u64 = 4 << 20;
+
+#[derive(Debug)]
+struct Outcome {
+    /// The congestion window at the beginning, in packets.
+    window: u32,
+    /// How many packets the bottleneck has dropped.
+    dropped: u64,
+    time: Duration,
+}
+
+/// A download after so many small requests, one after another.
+fn download_after(requests: u64) -> Outcome {
+    let mut world = World::new(path(1000, ONE_WAY, 1 << 20), path(20, ONE_WAY, QUEUE), 1);
+    let expected = (0..requests).map(|seed| (seed, 1000)).chain([(requests, DOWNLOAD)]).collect();
+    let config = ClientConfig { early_input: b"1000 0\n".to_vec(), ..ClientConfig::default() };
+    let client = world.add(Duration::ZERO, config, expected);
+    for seed in 1..=requests {
+        world.run_until(world.now + 2 * ONE_WAY + Duration::from_millis(5));
+        assert_eq!(world.clients[client].received, 1000 * seed);
+        let line =
+            if seed == requests { format!("{DOWNLOAD} {seed} close\n") } else { format!("1000 {seed}\n") };
+        assert_eq!(world.clients[client].client.write(line.as_bytes()).unwrap(), Some(line.len()));
+        world.wake(client);
+    }
+    let (window, _) = world.clients[client].client.congestion();
+    let start = world.now;
+    world.run_until(start + Duration::from_secs(60));
+    let end = world.clients[client].finished_at.unwrap();
+    Outcome { window, dropped: world.down.stats().dropped_queue, time: end - start }
+}
+
+/// RFC 9002, section 7.8: a window that is not used does not grow. Here it does, by the arithmetic of positions, so that
+/// it has to be left in time.
+#[test]
+fn a_download_after_many_small_requests_is_as_gentle_as_one_at_once() {
+    let at_once = download_after(1);
+    for requests in [50, 500, 2000] {
+        let after = download_after(requests);
+        println!("after {requests} requests: {after:?}, instead of {at_once:?}");
+        assert!(after.window <= 60);
+        assert!(after.dropped < 2 * at_once.dropped);
+        assert!(after.time < at_once.time * 6 / 5);
+    }
+}
