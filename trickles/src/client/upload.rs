@@ -165,6 +165,10 @@ impl Upload {
         let order = |echo: u64| echo.wrapping_sub(first);
         // While nothing but input is sent the distance is the index.
         let guess = usize::try_from(order(echo)).ok()?;
+        // In a download none is as new.
+        if self.requests.back().is_some_and(|last| order(last.echo) < order(echo)) {
+            return None;
+        }
         if self.requests.get(guess).is_some_and(|request| request.echo == echo) {
             return Some(guess);
         }
