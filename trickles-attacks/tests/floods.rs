@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use trickles_attacks::floods::{Flood, attempt};
+use trickles_attacks::floods::{Flood, Style, attempt};
 
 /// How many datagrams each flood has, twice.
 const DATAGRAMS: u64 = 20_000;
@@ -11,14 +11,15 @@ const DOWNLOAD: u64 = 16 << 20;
 
 #[test]
 fn floods_find_nothing_to_exhaust() {
-    for flood in Flood::ALL {
-        let trial = attempt(Path::new(env!("CARGO_BIN_EXE_trickles-attacks")), flood, DATAGRAMS, DOWNLOAD);
-        let trial = trial.unwrap_or_else(|error| panic!("{flood:?}: {error:#}"));
-        println!("{flood:?}: {trial:?}");
-        assert!(trial.downloaded >= DOWNLOAD, "{flood:?}: {trial:?}");
-        assert!(trial.growth <= 1024, "{flood:?}: {trial:?}");
+    for (flood, style) in Flood::ALL.into_iter().flat_map(|flood| Style::ALL.map(|style| (flood, style))) {
+        let program = Path::new(env!("CARGO_BIN_EXE_trickles-attacks"));
+        let trial = attempt(program, style, flood, DATAGRAMS, DOWNLOAD);
+        let trial = trial.unwrap_or_else(|error| panic!("{flood:?}, {style:?}: {error:#}"));
+        println!("{flood:?}, {style:?}: {trial:?}");
+        assert!(trial.downloaded >= DOWNLOAD, "{flood:?}, {style:?}: {trial:?}");
+        assert!(trial.growth <= 1024, "{flood:?}, {style:?}: {trial:?}");
         let exchanged = trial.exchanged;
-        assert!(exchanged.from_server <= 3 * exchanged.to_server, "{flood:?}: {trial:?}");
-        assert!(flood != Flood::Replay || exchanged.packets == 0, "{flood:?}: {trial:?}");
+        assert!(exchanged.from_server <= 3 * exchanged.to_server, "{flood:?}, {style:?}: {trial:?}");
+        assert!(flood != Flood::Replay || exchanged.packets == 0, "{flood:?}, {style:?}: {trial:?}");
     }
 }

@@ -168,7 +168,8 @@ fn head(arguments: &Arguments, peers: &[Peer]) -> Result<String> {
     Ok(format!(
         "{}, {}. {}. Loopback, UDP payloads of {} bytes, server on one core and client on another; medians of {} \
          interleaved runs (smallest to largest). TCP has the 64 KiB packets of the loopback interface; TLS resumes \
-         sessions, quinn sends early data, s2n-quic has neither. Memory is resident memory of the server's process, \
+         sessions, quinn sends early data, s2n-quic has neither. Connections of quinn and s2n-quic share a socket, and \
+         so do those of Trickles where they are counted; in other rows each of these has its own. Memory is resident memory of the server's process, \
          without the kernel's. In the rows of many clients the one core of these may be the limit: compare the \
          server's CPU. Raw UDP spends a system call on each request and one on each answer.\n\n\
          `cargo run --release --manifest-path benches/compare/Cargo.toml -- {}`",

@@ -38,7 +38,7 @@ use self::flooder::{Flooder, Manner, Source};
 use self::honest::Download;
 pub use self::rows::attacks;
 use self::server::ServerProcess;
-pub use self::server::serve_if_asked;
+pub use self::server::{Style, serve_if_asked};
 
 /// How often goodput is measured with and without the flood; the medians count.
 const ROUNDS: usize = 5;
@@ -95,12 +95,18 @@ pub struct Trial {
 }
 
 /// Floods a server with `datagrams` at least, twice, while an honest client gets at least `download` bytes.
-/// `program` is one whose main function begins with [`serve_if_asked`].
+/// `program` is one whose main function begins with [`serve_if_asked`]; the server is one of this `style`.
 ///
 /// # Errors
 /// Those of the system; when the client gets wrong bytes or none.
-pub fn attempt(program: &Path, flood: Flood, datagrams: u64, download: u64) -> anyhow::Result<Trial> {
-    let mut server = ServerProcess::start(program, None)?;
+pub fn attempt(
+    program: &Path,
+    style: Style,
+    flood: Flood,
+    datagrams: u64,
+    download: u64,
+) -> anyhow::Result<Trial> {
+    let mut server = ServerProcess::start(program, style, None)?;
     warm_up(&mut server)?;
     let flooder = Flooder::start(flood.sources(&server)?, None);
     let client = Download::start(server.address, None)?;
@@ -127,8 +133,8 @@ pub fn attempt(program: &Path, flood: Flood, datagrams: u64, download: u64) -> a
     Ok(Trial { growth, exchanged, downloaded })
 }
 
-fn measure(program: &Path, flood: Flood) -> anyhow::Result<Measured> {
-    let mut server = ServerProcess::start(program, Some(CORES.0))?;
+fn measure(program: &Path, style: Style, flood: Flood) -> anyhow::Result<Measured> {
+    let mut server = ServerProcess::start(program, style, Some(CORES.0))?;
     warm_up(&mut server)?;
     let flooder = Flooder::start(flood.sources(&server)?, Some(CORES.1));
     let client = Download::start(server.address, Some(CORES.0))?;

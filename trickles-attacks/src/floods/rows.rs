@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::anyhow;
 
-use super::{Flood, Goodput, Measured, measure};
+use super::{Flood, Goodput, Measured, Style, measure};
 use crate::{Attack, Outcome};
 
 /// Most that the server may grow, in KiB.
@@ -15,18 +15,22 @@ const MAX_AMPLIFICATION: u64 = 3;
 
 /// Every flood, and what is measured of it.
 pub fn attacks() -> Vec<Box<dyn Attack>> {
-    let rows = |flood: Flood| {
-        let run = Arc::new(Run { flood, measured: OnceLock::new() });
+    let rows = |(flood, style): (Flood, Style)| {
+        let run = Arc::new(Run { flood, style, measured: OnceLock::new() });
         let aspects = Aspect::ALL
             .iter()
             .filter(move |&&aspect| aspect != Aspect::GrantedTwice || flood == Flood::Replay);
         aspects.map(move |&aspect| Box::new(Row { run: run.clone(), aspect }) as Box<dyn Attack>)
     };
-    Flood::ALL.into_iter().flat_map(rows).collect()
+    let inline = Flood::ALL.map(|flood| (flood, Style::Inline));
+    // One that is refused, one that reaches the handler, and one that could be told something.
+    let handler = [Flood::Forged, Flood::LongHellos, Flood::Stale].map(|flood| (flood, Style::Handler));
+    inline.into_iter().chain(handler).flat_map(rows).collect()
 }
 
 struct Run {
     flood: Flood,
+    style: Style,
     measured: OnceLock<Result<Measured, String>>,
 }
 
@@ -51,7 +55,7 @@ impl Aspect {
 
 impl Run {
     fn measured(&self) -> anyhow::Result<&Measured> {
-        let run = || measure(&env::current_exe()?, self.flood);
+        let run = || measure(&env::current_exe()?, self.style, self.flood);
         let measured = self.measured.get_or_init(|| run().map_err(|error| format!("{error:#}")));
         measured.as_ref().map_err(|error| anyhow!("{error}"))
     }
@@ -66,7 +70,8 @@ impl Attack for Row {
             Aspect::Amplification => "amplification",
             Aspect::GrantedTwice => "granted twice",
         };
-        format!("{}: {aspect}", self.run.flood.name())
+        let style = if self.run.style == Style::Handler { ", async" } else { "" };
+        format!("{}{style}: {aspect}", self.run.flood.name())
     }
 
     /// Datagrams a second and what the honest client has without them, once it is known.

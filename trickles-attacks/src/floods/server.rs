@@ -2,10 +2,12 @@
 
 use std::env;
 use std::fs;
+use std::future::{Future, IntoFuture};
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
+use std::pin::Pin;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 
@@ -13,12 +15,14 @@ use anyhow::{Context, anyhow};
 use tokio::sync::mpsc;
 use trickles::key_ring::KeyRing;
 use trickles::server::{Application, Event, Next, Output, Reset, ServerConfig, Unanswered};
-use trickles_tokio::Server;
+use trickles_tokio::{Answer, Handler, Request, Server};
 
 use super::{pattern, placement};
 
 /// Tells a process that it is the server, and on which core, if on one.
 const ASKED: &str = "TRICKLES_ATTACKS_SERVER";
+/// Tells it, if set, to serve a [`Handler`].
+const HANDLER: &str = "TRICKLES_ATTACKS_HANDLER";
 /// The server's key and its id.
 pub(super) const SECRET: (u16, [u8; 32]) = (1, [7; 32]);
 
@@ -34,6 +38,20 @@ pub(super) struct ServerProcess {
     pub(super) address: SocketAddr,
 }
 
+/// How a server is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// An [`Application`], which answers each datagram before the next one is looked at.
+    Inline,
+    /// A [`Handler`], whose answers are `async`.
+    Handler,
+}
+
+impl Style {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Inline, Self::Handler];
+}
+
 /// What the server has counted so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counters {
@@ -45,8 +63,11 @@ pub(super) struct Counters {
 
 impl ServerProcess {
     /// `program` is one whose main function begins with [`serve_if_asked`].
-    pub(super) fn start(program: &Path, core: Option<usize>) -> anyhow::Result<Self> {
+    pub(super) fn start(program: &Path, style: Style, core: Option<usize>) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
+        if style == Style::Handler {
+            command.env(HANDLER, "");
+        }
         let core = core.map_or(String::new(), |core| core.to_string());
         command.env(ASKED, core).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
@@ -113,11 +134,15 @@ fn serve() -> anyhow::Result<()> {
     runtime.block_on(async {
         let ring = KeyRing::new(&[SECRET])?;
         let mut server = Server::bind((Ipv4Addr::LOCALHOST, 0), ServerConfig::default(), ring).await?;
-        let mut application = Pattern;
+        let handle = server.handle();
         println!("{}", server.local_addr()?);
+        let mut serving: Pin<Box<dyn Future<Output = io::Result<()>>>> = match env::var_os(HANDLER) {
+            Some(_) => trickles_tokio::serve(server, Pattern).into_future(),
+            None => Box::pin(async move { server.run(&mut Pattern).await }),
+        };
         loop {
             let line = tokio::select! {
-                result = server.run(&mut application) => return Ok(result?),
+                result = &mut serving => return Ok(result?),
                 line = lines.recv() => line,
             };
             match line {
@@ -128,7 +153,7 @@ fn serve() -> anyhow::Result<()> {
                 }
                 Some(_) => {}
             }
-            let stats = server.stats();
+            let stats = handle.stats().context("the server has ended")?;
             println!("{} {}", stats.received, stats.sent_bytes);
         }
     })
@@ -148,5 +173,17 @@ impl Output for Pattern {
     fn read(&mut self, _: &[u8], _: Range<u64>, offset: u64, buffer: &mut [u8]) -> Result<usize, Reset> {
         buffer.copy_from_slice(pattern::at(offset, buffer.len()));
         Ok(buffer.len())
+    }
+}
+
+impl Handler for Pattern {
+    type State = ();
+
+    async fn input(&self, request: Request<'_, ()>) -> Result<Answer<()>, Unanswered> {
+        Ok(Answer::new(request.input.len(), ()).output(1 << 60))
+    }
+
+    async fn output(&self, (): (), range: Range<u64>) -> Result<Vec<u8>, Reset> {
+        Ok(pattern::at(range.start, (range.end - range.start) as usize).to_vec())
     }
 }
