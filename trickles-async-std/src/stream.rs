@@ -40,6 +40,11 @@ use crate::runtime::GlobalRuntime;
 /// One task may read while another one writes: give each a clone, or a reference, which can be read and written
 /// too. Of several tasks that read, or write, at the same time, the one that did last is woken.
 ///
+/// # Many streams
+/// Streams to one server may share a socket, which costs the system a fraction: an [`Endpoint`](crate::Endpoint) opens
+/// them, each with options of its own.
+///
+/// # Example
 /// ```no_run
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
 /// use trickles_async_std::TricklesStream;

@@ -142,7 +142,7 @@ impl ReceiveBatch {
         if of_use {
             self.passed.0 += 1;
             self.useless = 0;
-            // Nobody but a flood has several Hellos in one buffer.
+            // Several Hellos in one buffer are a flood's, or of a client that can well repeat them.
             if offset == 0 || !opening {
                 self.room.reached(end);
             }

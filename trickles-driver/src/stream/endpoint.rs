@@ -95,7 +95,10 @@ impl<S: RuntimeStream> Endpoint<S> {
                     return Ok(stream.into());
                 }
                 Err(error) => {
-                    server.renew(&stream.shared.path);
+                    // A port that was asked for by its number cannot be had twice.
+                    if self.options.bind.is_none_or(|local| local.port() == 0) {
+                        server.renew(&stream.shared.path);
+                    }
                     failed = Some(error);
                 }
             }

@@ -57,6 +57,26 @@ const MAX_READ: usize = 64 << 10;
 /// number may wait in `async` methods that take `&self`. The methods named `poll_…` wake, of all tasks that poll
 /// for reading, the one that did last, and likewise for writing.
 ///
+/// # Many streams
+/// Streams to one server may share a socket, which costs the system a fraction: an [`Endpoint`](crate::Endpoint) opens
+/// them, each with options of its own.
+///
+/// ```no_run
+/// use tokio::io::AsyncReadExt;
+/// use trickles_tokio::TricklesStream;
+///
+/// # async fn example(names: Vec<String>) -> std::io::Result<()> {
+/// let endpoint = TricklesStream::builder().endpoint("localhost:4433").await?;
+/// for name in names {
+///     let request = TricklesStream::builder().early_data(format!("GET {name}\r\n"));
+///     let mut answer = Vec::new();
+///     endpoint.connect_with(&request).await?.read_to_end(&mut answer).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Example
 /// ```no_run
 /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// use trickles_tokio::TricklesStream;
