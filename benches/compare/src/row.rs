@@ -38,6 +38,8 @@ pub enum Row {
     Busy100,
     /// Of 10,000 clients.
     Busy10000,
+    /// Of 10,000 that have no more sockets than 100 have.
+    Shared10000,
     /// Memory of the server for each of 1,000 idle connections.
     Idle1000,
     /// For each of 10,000.
@@ -76,6 +78,9 @@ impl Row {
 
     /// Whether a peer has it.
     pub fn concerns(self, peer: Peer) -> bool {
+        if self == Self::Shared10000 {
+            return peer == Peer::Trickles;
+        }
         let udp = [Self::Download, Self::Upload, Self::Requests, Self::OneCore, Self::Busy100];
         peer != Peer::Udp || udp.contains(&self)
     }
@@ -90,8 +95,17 @@ impl Row {
         match self {
             Self::Busy100 => 100,
             Self::Idle1000 => 1000,
-            Self::Busy10000 | Self::Idle10000 => 10_000,
+            Self::Busy10000 | Self::Shared10000 | Self::Idle10000 => 10_000,
             _ => 1,
+        }
+    }
+
+    /// How many sockets they have together, where that can be chosen; none for one each.
+    fn sockets(self) -> usize {
+        match self {
+            Self::Connections => 1,
+            Self::Shared10000 => 100,
+            _ => 0,
         }
     }
 
@@ -114,7 +128,7 @@ impl Row {
         if peer == Peer::Udp {
             return self.run_udp(server, scale, ready);
         }
-        let connector = Arc::new(peer.connector(server, self == Self::Connections).await?);
+        let connector = Arc::new(peer.connector(server, self.sockets()).await?);
         let pattern = Pattern::shared();
         let mut buffer = vec![0; PIECE];
         match self {
@@ -152,7 +166,7 @@ impl Row {
                 open(&connector, server, scale.connections, false).await?;
                 clock.stop(scale.connections)
             }
-            Self::Busy1 | Self::Busy100 | Self::Busy10000 => {
+            Self::Busy1 | Self::Busy100 | Self::Busy10000 | Self::Shared10000 => {
                 let clients = self.clients();
                 let streams = open(&connector, server, clients, true).await?;
                 let streams = keep_busy(streams, (scale.requests / WARM_UP).max(clients)).await?;

@@ -41,7 +41,7 @@ impl Figure {
             Row::Download | Row::Upload => &[Self::Gigabits, Self::ServerPerGib, Self::ClientPerGib],
             Row::Requests => &[Self::Median, Self::P99, Self::P999],
             Row::OneCore => &[Self::Median, Self::ServerEach, Self::ClientEach],
-            Row::Connections | Row::Busy1 | Row::Busy100 | Row::Busy10000 => {
+            Row::Connections | Row::Busy1 | Row::Busy100 | Row::Busy10000 | Row::Shared10000 => {
                 &[Self::Rate, Self::ServerEach, Self::ClientEach]
             }
             Row::Idle1000 | Row::Idle10000 => &[Self::Memory],

@@ -6,7 +6,7 @@ mod quinn;
 mod s2n;
 mod tcp;
 pub mod tls;
-mod trickles;
+pub mod trickles;
 pub mod udp;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -49,8 +49,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Opens streams.
 pub enum Connector {
-    /// Of this kind, on one socket if there is an endpoint.
-    Trickles(Option<trickles_tokio::Endpoint<trickles_tokio::TricklesStream>>),
+    /// Of this kind.
+    Trickles(trickles::Endpoints),
     /// Of this kind.
     Tcp,
     /// Of this kind; sessions are resumed.
@@ -105,15 +105,14 @@ impl Peer {
         }
     }
 
-    /// What opens its streams to `server`. `together`: whether they are one client's, who has them share what they can;
-    /// where that is all that a transport can do, the clients of a process always are.
+    /// What opens its streams to `server`. `sockets`: how many they have together, where that can be chosen; none for one
+    /// each.
     ///
     /// # Errors
     /// Those of the system; for UDP, which has none.
-    pub async fn connector(self, server: SocketAddr, together: bool) -> Result<Connector> {
+    pub async fn connector(self, server: SocketAddr, sockets: usize) -> Result<Connector> {
         Ok(match self {
-            Self::Trickles if together => Connector::Trickles(Some(trickles::endpoint(server).await?)),
-            Self::Trickles => Connector::Trickles(None),
+            Self::Trickles => Connector::Trickles(trickles::Endpoints::new(server, sockets).await?),
             Self::Tcp => Connector::Tcp,
             Self::Tls => Connector::Tls(tls::connector()?),
             Self::Quinn => Connector::Quinn(quinn::endpoint()?),
@@ -131,7 +130,7 @@ impl Connector {
     /// Those of the transport.
     pub async fn connect(&self, server: SocketAddr, first: &[u8]) -> Result<Box<dyn Stream>> {
         let mut stream: Box<dyn Stream> = match self {
-            Self::Trickles(endpoint) => return trickles::connect(endpoint.as_ref(), server, first).await,
+            Self::Trickles(endpoints) => return endpoints.connect(server, first).await,
             Self::Tcp => Box::new(tcp::connect(server).await?),
             Self::Tls(connector) => Box::new(tls::connect(connector, server).await?),
             Self::Quinn(endpoint) => quinn::connect(endpoint, server).await?,

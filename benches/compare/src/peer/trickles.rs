@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use anyhow::Result;
 use trickles_tokio::trickles::key_ring::KeyRing;
@@ -72,18 +73,27 @@ fn builder() -> StreamBuilder<TricklesStream> {
     TricklesStream::builder().packet_size(PACKET_SIZE)
 }
 
-pub(super) async fn endpoint(server: SocketAddr) -> Result<Endpoint<TricklesStream>> {
-    Ok(builder().endpoint(server).await?)
+/// The sockets that streams have together, if any.
+pub struct Endpoints {
+    all: Vec<Endpoint<TricklesStream>>,
+    next: AtomicUsize,
 }
 
-pub(super) async fn connect(
-    endpoint: Option<&Endpoint<TricklesStream>>,
-    server: SocketAddr,
-    first: &[u8],
-) -> Result<Box<dyn Stream>> {
-    let builder = builder().early_data(first);
-    Ok(Box::new(match endpoint {
-        Some(endpoint) => endpoint.connect_with(&builder).await?,
-        None => builder.connect(server).await?,
-    }))
+impl Endpoints {
+    pub(super) async fn new(server: SocketAddr, count: usize) -> Result<Self> {
+        let mut all = Vec::new();
+        for _ in 0..count {
+            all.push(builder().endpoint(server).await?);
+        }
+        Ok(Self { all, next: 0.into() })
+    }
+
+    pub(super) async fn connect(&self, server: SocketAddr, first: &[u8]) -> Result<Box<dyn Stream>> {
+        let builder = builder().early_data(first);
+        if self.all.is_empty() {
+            return Ok(Box::new(builder.connect(server).await?));
+        }
+        let turn = self.next.fetch_add(1, Relaxed) % self.all.len();
+        Ok(Box::new(self.all[turn].connect_with(&builder).await?))
+    }
 }
