@@ -173,6 +173,11 @@ impl Task {
             let Some(stream) = streams.by_origin.get(&id).cloned() else { return false };
             let mut state = stream.lock();
             state.called = false;
+            // Before it asks for more that nobody would read.
+            if state.ends_at().is_some_and(|at| at <= now) {
+                streams.forget(id, state.armed);
+                return false;
+            }
             if timely && state.client.poll_timeout().is_some_and(|at| at <= now) {
                 state.client.handle_timeout(now);
             }
@@ -184,10 +189,6 @@ impl Task {
             let backlog = !waits && !stream.transmit(&mut state, now);
             wakers.append(&mut state.wakers());
             let ends_at = state.ends_at();
-            if ends_at.is_some_and(|at| at <= now) {
-                streams.forget(id, state.armed);
-                return false;
-            }
             let deadline = state.client.poll_timeout().into_iter().chain(ends_at).min();
             // What could be done now would be sent.
             streams.expect(id, &mut state.armed, deadline.filter(|&at| !waits || at > now));

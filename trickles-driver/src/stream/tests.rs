@@ -217,6 +217,14 @@ fn a_task_ends_with_the_last_stream_of_an_endpoint_that_is_gone() {
 }
 
 #[test]
+fn a_stream_that_nobody_holds_asks_for_nothing_more() {
+    let (socket, _path, mut task, streams) = driven(2);
+    drop(streams);
+    assert!(Pin::new(&mut task).poll(&mut noop()).is_pending());
+    assert_eq!(socket.take_sent(), []);
+}
+
+#[test]
 fn a_task_that_is_dropped_takes_all_its_streams_along() {
     let (_socket, path, mut task, mut streams) = driven(2);
     assert!(Pin::new(&mut task).poll(&mut noop()).is_pending());
