@@ -1,4 +1,5 @@
-//! Streams that use little of their window: what they may do when they need much of it.
+//! Streams of requests, one after another, that use little of their window: how long answers take, and what streams may
+//! do when they need much of it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -55,5 +56,44 @@ fn a_download_after_many_small_requests_is_as_gentle_as_one_at_once() {
         assert!(after.window <= 60);
         assert!(after.dropped < 2 * at_once.dropped);
         assert!(after.time < at_once.time * 6 / 5);
+    }
+}
+
+/// Milliseconds that an answer of `size` bytes takes on average, of 60 one after another on one stream: 100 Mbit/s and
+/// 40 ms.
+fn mean_time(size: u64) -> f64 {
+    const ANSWERS: u64 = 60;
+    let half = Duration::from_millis(20);
+    let mut world = World::new(path(1000, half, 1 << 20), path(100, half, 500_000), 1);
+    let expected = (0..ANSWERS).map(|seed| (seed, size)).collect();
+    let config = ClientConfig {
+        early_input: format!("{size} 0\n").into_bytes(),
+        packet_size: Some(1400),
+        ..ClientConfig::default()
+    };
+    let client = world.add(Duration::ZERO, config, expected);
+    for seed in 1..=ANSWERS {
+        while world.clients[client].received < size * seed {
+            world.run_until(world.now + Duration::from_millis(1));
+        }
+        if seed < ANSWERS {
+            let line = format!("{size} {seed}\n");
+            assert_eq!(world.clients[client].client.write(line.as_bytes()).unwrap(), Some(line.len()));
+            world.wake(client);
+        }
+    }
+    world.now.as_secs_f64() * 1e3 / ANSWERS as f64
+}
+
+/// What a packet was too short for must not be missing in the answers to come: the budget of an answer follows from the
+/// train whose continuation is presented, and the last packet of an answer is seldom full.
+#[test]
+fn answers_one_after_another_take_little_more_than_two_round_trips() {
+    const ROUND_TRIP: f64 = 40.0;
+    for size in [1000, 5000, 20_000, 50_000, 100_000, 400_000] {
+        let transmission = size as f64 * 8.0 / 100e3;
+        let mean = mean_time(size);
+        println!("{size} bytes: {mean:.0} ms on average, {transmission:.0} ms of transmission");
+        assert!(mean < 2.5 * ROUND_TRIP + transmission);
     }
 }

@@ -1,5 +1,6 @@
 //! Which positions to claim next, and with which continuation (docs/protocol.md sections 5 and 7).
 
+use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,10 @@ pub(crate) struct Owner {
 
 /// How far `rooted` may lag behind: a small part of what any server that is not overrun remembers.
 const RENEWAL: Duration = Duration::from_millis(100);
+/// The same when it costs a round trip: still a part of what they remember.
+const LATE_RENEWAL: Duration = Duration::from_secs(1);
+/// How many continuations are looked at for the one to present.
+const MAX_PRESENTABLE: usize = 16;
 
 impl Flow {
     /// The positions to claim next for about `numbers` packets: in ascending order, what a loss left over
@@ -155,22 +160,29 @@ impl Flow {
         }
     }
 
-    /// The newest continuation of the epoch that serves for positions from `lowest` on and for `highest`. Once
-    /// `rooted` lags behind in it, one of a train that begins at or before `highest`, if there is one: a claim of
-    /// that proves the train (docs/protocol.md 6.10).
+    /// A continuation of the epoch that serves for positions from `lowest` on and for `highest`: the newest, but rather
+    /// one whose train was full, since that earns an answer its length (docs/protocol.md 6.13). Once `rooted` lags behind,
+    /// one of a train that begins at or before `highest`, if there is one: a claim of that proves the train (6.10).
     fn present(&self, lowest: u64, highest: u64) -> Option<usize> {
         let serves = |held: &HeldTrain| {
             held.fields.epoch.base == self.epoch.base
                 && held.fields.earned < lowest
                 && highest < held.fields.end() + MAX_TRAIN
         };
-        let newest = self.held.iter().rposition(serves)?;
-        let fields = &self.held[newest].fields;
-        if fields.issued.since(fields.rooted) < RENEWAL {
-            return Some(newest);
+        let fullness = |index: usize| self.held[index].fields.bytes_per_number();
+        let best = |end: usize| {
+            let serving = (0..end).rev().filter(|&index| serves(&self.held[index])).take(MAX_PRESENTABLE);
+            serving.min_by_key(|&index| Reverse(fullness(index)))
+        };
+        let fullest = best(self.held.len())?;
+        let fields = &self.held[fullest].fields;
+        let lag = fields.issued.since(fields.rooted);
+        if lag < RENEWAL {
+            return Some(fullest);
         }
         let begun = self.held.partition_point(|held| held.fields.first <= highest);
-        self.held.range(..begun).rposition(serves).or(Some(newest))
+        let earns = |index: usize| fullness(index) >= fullness(fullest);
+        best(begun).filter(|&index| lag >= LATE_RENEWAL || earns(index)).or(Some(fullest))
     }
 
     /// Earlier runs to present again beside `selection`: those no answer of has been seen, newest first in the
