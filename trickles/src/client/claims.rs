@@ -171,8 +171,9 @@ impl Flow {
         };
         let fullness = |index: usize| self.held[index].fields.bytes_per_number();
         let best = |end: usize| {
-            let serving = (0..end).rev().filter(|&index| serves(&self.held[index])).take(MAX_PRESENTABLE);
-            serving.min_by_key(|&index| Reverse(fullness(index)))
+            let serving = || (0..end).rev().filter(|&index| serves(&self.held[index])).take(MAX_PRESENTABLE);
+            let full = serving().find(|&index| fullness(index) >= self.fullest);
+            full.or_else(|| serving().min_by_key(|&index| Reverse(fullness(index))))
         };
         let fullest = best(self.held.len())?;
         let fields = &self.held[fullest].fields;

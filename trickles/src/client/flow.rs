@@ -82,6 +82,8 @@ pub(crate) struct Flow {
     pub(crate) claimed: RangeSet,
     /// In ascending order of numbers.
     pub(crate) held: VecDeque<HeldTrain>,
+    /// Most bytes that a train has held per number.
+    pub(crate) fullest: usize,
     /// In ascending order of numbers.
     pub(crate) runs: VecDeque<Run>,
     gaps: VecDeque<Gap>,
@@ -126,6 +128,7 @@ impl Flow {
             beyond: BTreeMap::new(),
             claimed: RangeSet::default(),
             held: VecDeque::new(),
+            fullest: 0,
             runs: VecDeque::new(),
             gaps: VecDeque::new(),
             highest: first.epoch.base,

@@ -36,6 +36,7 @@ impl Flow {
         if self.held.get(at).is_some_and(|held| held.fields.first == fields.first) {
             return;
         }
+        self.fullest = self.fullest.max(fields.bytes_per_number());
         self.held.insert(at, HeldTrain { sealed: Box::new(*sealed), fields, arrived: now });
         if self.held.len() > MAX_HELD {
             self.held.pop_front();
