@@ -105,9 +105,9 @@ impl Client {
         let Some(selection) = flow.select(numbers) else {
             return if flow.runs.is_empty() { Step::Restart } else { Step::Idle };
         };
-        let overgrown = flow.is_underused() && self.now.since(flow.born) > RENEWAL;
+        let is_overgrown = || self.now.since(flow.born) > RENEWAL && flow.is_underused();
         if flow.runs.is_empty()
-            && (overgrown || self.now.since(self.active) > self.rto())
+            && (self.now.since(self.active) > self.rto() || is_overgrown())
             && self.now >= self.resume_after
         {
             return Step::Resume;
