@@ -1,12 +1,5 @@
 use std::net::Ipv4Addr;
-use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
-
-use trickles::client::{Client, ClientConfig};
-use trickles::key_ring::KeyRing;
-use trickles::replay::{FilterConfig, FingerprintFilter};
-use trickles::server::{Application, Event, Next, Output, Reset, Server, ServerConfig, Unanswered};
-use trickles::time::Timestamp;
 
 use super::*;
 use crate::fake::{FakeRuntime, FakeSocket, run};
@@ -57,56 +50,6 @@ fn a_call_holds_no_more_packets_than_the_system_segments() {
     let socket = FakeSocket::new(3, |_, _| Ok(()));
     send(&sender(&socket), 7, 1000);
     assert_eq!(socket.take_sent(), [(3000, Some(1000)), (3000, Some(1000)), (1000, None)]);
-}
-
-/// An application that has more to send than anybody wants.
-struct Endless;
-
-impl Application for Endless {
-    fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
-        let consumed = event.input.map_or(0, |input| input.bytes.len());
-        Ok(Next { output: 0..1 << 40, consumed, ..Next::default() })
-    }
-}
-
-impl Output for Endless {
-    fn read(&mut self, _: &[u8], _: Range<u64>, _: u64, buffer: &mut [u8]) -> Result<usize, Reset> {
-        Ok(buffer.len())
-    }
-}
-
-/// What a server answers to so many Hellos.
-fn outbox(hellos: u8) -> Outbox {
-    let config = ServerConfig { packet_size: 1200, ..ServerConfig::default() };
-    let filter = Arc::new(FingerprintFilter::new(FilterConfig::default(), [0; 16], Timestamp::ZERO));
-    let mut server = Server::new(config, KeyRing::new(&[(1, [7; 32])]).unwrap(), filter, [0; 16]);
-    let mut outbox = Outbox::default();
-    for seed in 0..hellos {
-        let client = ClientConfig { packet_size: Some(1200), ..ClientConfig::default() };
-        let mut client = Client::new(client, [seed; 16], Timestamp::ZERO);
-        let mut hello = Vec::new();
-        assert!(client.poll_transmit(Timestamp::ZERO, &mut hello));
-        server.handle(&hello, route().to, Timestamp::from_millis(1), &mut Endless, &mut outbox).unwrap();
-    }
-    outbox
-}
-
-#[test]
-fn packets_that_fill_no_call_wait_for_others() {
-    let socket = FakeSocket::new(4, |_, _| Ok(()));
-    let (sender, mut timer) = (sender(&socket), FakeRuntime.new_timer(Clock::after(PATIENCE)));
-    let outbox = outbox(2);
-    let lengths: Vec<_> = outbox.packets().map(<[u8]>::len).collect();
-    assert_eq!(lengths, [1200; 6]);
-    let mut send = |sent, rest| run(sender.send_from(&outbox, sent, rest, route(), &mut timer));
-    assert_eq!(send(0, true), 4800);
-    assert_eq!(socket.take_sent(), [(4800, Some(1200))]);
-    assert_eq!(send(4800, true), 4800);
-    assert_eq!(socket.take_sent(), []);
-    assert_eq!(send(4800, false), 7200);
-    assert_eq!(socket.take_sent(), [(2400, Some(1200))]);
-    assert_eq!(send(7200, false), 7200);
-    assert_eq!(socket.take_sent(), []);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::replay::blocks;
 use crate::stats::Discard;
 use crate::time::Timestamp;
 use crate::user_continuation::UserContinuation;
-use crate::wire::{Claim, ClaimKind, Envelope, Hello, Notice, Request, Run, Runs, VERSION};
+use crate::wire::{Claim, ClaimKind, Envelope, Hello, Notice, Request, Run, Runs, VERSION, echo};
 
 /// Restart and Resume are granted once per flow and slot of this length.
 pub(super) const SLOT: Duration = Duration::from_millis(200);
@@ -58,8 +58,7 @@ impl Server {
         if let Some(&version) = datagram.first().filter(|&&version| version != VERSION) {
             self.stats.discard(Discard::Version);
             // Where any version keeps it: behind version and type.
-            if let Some(echo) = datagram.get(2..10).filter(|_| version != 0 && datagram.len() >= 64) {
-                let echo = echo.iter().fold(0, |value, &byte| value << 8 | u64::from(byte));
+            if let Some(echo) = echo(datagram).filter(|_| version != 0 && datagram.len() >= 64) {
                 self.notify(arrival.now, echo, Notice::Version(VERSION), outbox);
             }
             return None;
