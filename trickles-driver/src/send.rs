@@ -112,7 +112,7 @@ impl Sender {
             let Some(unsent) = contents.get(sent.saturating_sub(start)..) else { continue };
             let mut count = unsent.len();
             if rest && end == outbox.len() && count.is_multiple_of(segment_size) {
-                count -= count % (self.fitting(segment_size) * segment_size);
+                count -= count % self.call_length(segment_size);
             }
             self.send(Batch { contents: &unsent[..count], segment_size }, route, timer).await;
             done = end - (unsent.len() - count);
@@ -120,17 +120,16 @@ impl Sender {
         done
     }
 
-    /// How many packets of this size one system call takes.
-    fn fitting(&self, segment_size: usize) -> usize {
-        self.segments.load(Relaxed).min(MAX_BYTES / segment_size).max(1)
+    /// How many bytes one system call takes, in packets of this size.
+    fn call_length(&self, segment_size: usize) -> usize {
+        self.segments.load(Relaxed).min(MAX_BYTES / segment_size).max(1) * segment_size
     }
 
     /// Sends a batch: what is left of it if the socket is full.
     fn try_send<'a>(&self, batch: Batch<'a>, route: Route) -> Option<Batch<'a>> {
         let Batch { mut contents, segment_size } = batch;
         while !contents.is_empty() {
-            let (first, rest) =
-                contents.split_at(contents.len().min(self.fitting(segment_size) * segment_size));
+            let (first, rest) = contents.split_at(contents.len().min(self.call_length(segment_size)));
             let segmented = first.len() > segment_size;
             match self.transmit(first, segmented.then_some(segment_size), route) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

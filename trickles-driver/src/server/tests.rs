@@ -1,5 +1,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
+use std::task::Waker;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
@@ -78,6 +79,34 @@ impl Application for Hello {
     fn input(&mut self, _: &trickles::server::Event<'_>) -> Result<Next, Unanswered> {
         Ok(next())
     }
+}
+
+/// Has more to say than anybody wants.
+struct Endless;
+
+impl Output for Endless {
+    fn read(&mut self, _: &[u8], _: Range<u64>, _: u64, buffer: &mut [u8]) -> Result<usize, Reset> {
+        Ok(buffer.len())
+    }
+}
+
+impl Application for Endless {
+    fn input(&mut self, _: &trickles::server::Event<'_>) -> Result<Next, Unanswered> {
+        Ok(Next { output: 0..1 << 40, ..next() })
+    }
+}
+
+#[test]
+fn answers_to_one_client_fill_their_system_calls() {
+    let (mut server, socket) = server(4);
+    // Coalesced by the system. Each is answered with three packets of 1200 bytes, of which 54 are a call.
+    let hellos: Vec<u8> = (0..40).flat_map(|number| hello(number, b"ask")).collect();
+    socket.arrived.lock().unwrap().push_back((hellos, 1200));
+    assert!(server.poll_batch(&mut Context::from_waker(Waker::noop())).is_ready());
+    run(server.answer_batch(&mut Endless));
+    // What is left of 111 packets waits no longer for others: there would be no more memory for them.
+    let calls = [54, 54, 3, 9].map(|packets| (packets * 1200, Some(1200)));
+    assert_eq!(socket.take_sent(), calls);
 }
 
 #[test]
