@@ -2,8 +2,9 @@
 //!
 //! The protocol itself lives in the crate `trickles`, which knows no sockets and no clocks. This crate moves
 //! its datagrams and minds its time:
-//! - [`ByteStream`]: a client's stream with `poll_read`, `poll_write` and `poll_shutdown`, driven by one
-//!   background task, and [`StreamBuilder`], which opens it with other options than the default ones;
+//! - [`ByteStream`]: a client's stream with `poll_read`, `poll_write` and `poll_shutdown`, driven by a
+//!   background task; [`StreamBuilder`], which opens it with other options than the default ones, and [`Endpoint`],
+//!   which opens any number of them on one socket;
 //! - [`EventServer`]: a server on a UDP socket, as a loop around an application or as a stream of events;
 //! - [`Handler`] and [`serve()`]: an application whose answers are `async`, on top of these events;
 //! - [`Runtime`], [`AsyncUdpSocket`] and [`AsyncTimer`]: the traits a runtime implements, and [`Datagrams`], the part

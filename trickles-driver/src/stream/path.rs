@@ -30,7 +30,7 @@ pub(super) struct Path {
 
 /// What the task is to do.
 #[derive(Default)]
-pub(super) struct Inbox {
+struct Inbox {
     /// Streams it does not have yet.
     opened: Vec<Arc<Shared>>,
     /// Streams it is to look after.

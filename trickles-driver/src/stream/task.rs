@@ -131,11 +131,6 @@ impl Task {
         while let Some((first, _)) = datagrams.peek() {
             let Some(stream) = self.streams.candidate(first) else { break };
             let mut state = stream.lock();
-            if !state.client.expects(first) {
-                datagrams.next();
-                self.path.count_stray();
-                continue;
-            }
             let mut count = 0;
             // Most follow others for the same stream.
             while let Some((datagram, meta)) =
@@ -150,7 +145,12 @@ impl Task {
                     stream.transmit(&mut state, now);
                 }
             }
-            self.called.push(stream.id);
+            if count == 0 {
+                datagrams.next();
+                self.path.count_stray();
+            } else {
+                self.called.push(stream.id);
+            }
         }
         // Without any stream.
         datagrams.for_each(|_| self.path.count_stray());

@@ -12,7 +12,7 @@ use crate::wire::{Form, HEADER, MAX_TRAIN, room};
 /// Claims that are due within this time leave together: timers are not more punctual.
 pub(super) const TIMER_GRANULARITY: Duration = Duration::from_millis(1);
 /// How old an epoch is at least that is left for having grown beyond use: a server grants one every 200 ms.
-const RENEWAL: Duration = Duration::from_millis(250);
+const MIN_AGE: Duration = Duration::from_millis(250);
 /// A train is at most as long as the path carries in this time.
 const TRAIN_TIME: Duration = Duration::from_millis(1);
 /// How many packets a train has where a quarter of the window is no less.
@@ -105,7 +105,7 @@ impl Client {
         let Some(selection) = flow.select(numbers) else {
             return if flow.runs.is_empty() { Step::Restart } else { Step::Idle };
         };
-        let is_overgrown = || self.now.since(flow.born) > RENEWAL && flow.is_underused();
+        let is_overgrown = || self.now.since(flow.born) > MIN_AGE && flow.is_underused();
         if flow.runs.is_empty()
             && (self.now.since(self.active) > self.rto() || is_overgrown())
             && self.now >= self.resume_after
