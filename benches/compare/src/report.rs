@@ -26,6 +26,12 @@ const fn promise(
     Promise { text, ours: (row, Peer::Trickles, figure), theirs: (row, peer, figure), at_least, bound }
 }
 
+/// A row of many clients beside that of 100.
+const fn to_100(text: &'static str, row: Row, figure: Figure, at_least: bool, bound: f64) -> Promise {
+    let theirs = (Row::Busy100, Peer::Trickles, figure);
+    Promise { text, ours: (row, Peer::Trickles, figure), theirs, at_least, bound }
+}
+
 const PROMISES: &[Promise] = &[
     promise("download, to raw UDP", Row::Download, Figure::Gigabits, Peer::Udp, true, 0.5),
     promise("download, to s2n-quic", Row::Download, Figure::Gigabits, Peer::S2n, true, 2.0),
@@ -66,28 +72,16 @@ const PROMISES: &[Promise] = &[
         false,
         2.0,
     ),
-    Promise {
-        text: "requests a second at 10,000 clients, to those at 100",
-        ours: (Row::Busy10000, Peer::Trickles, Figure::Rate),
-        theirs: (Row::Busy100, Peer::Trickles, Figure::Rate),
-        at_least: true,
-        bound: 0.9,
-    },
-    Promise {
-        text: "server CPU of a request at 10,000 clients, to that at 100",
-        ours: (Row::Busy10000, Peer::Trickles, Figure::ServerEach),
-        theirs: (Row::Busy100, Peer::Trickles, Figure::ServerEach),
-        at_least: false,
-        bound: 1.1,
-    },
+    to_100("requests a second at 10,000 clients, to those at 100", Row::Busy10000, Figure::Rate, true, 0.9),
+    to_100(
+        "server CPU of a request at 10,000 clients, to that at 100",
+        Row::Busy10000,
+        Figure::ServerEach,
+        false,
+        1.1,
+    ),
     // Over loopback the server's core delivers into the clients' sockets: here these are as many.
-    Promise {
-        text: "the same, with 100 sockets both times",
-        ours: (Row::Shared10000, Peer::Trickles, Figure::ServerEach),
-        theirs: (Row::Busy100, Peer::Trickles, Figure::ServerEach),
-        at_least: false,
-        bound: 1.1,
-    },
+    to_100("the same, with 100 sockets both times", Row::Shared10000, Figure::ServerEach, false, 1.1),
 ];
 
 fn title(row: Row) -> &'static str {
