@@ -12,7 +12,7 @@ use trickles_async_std::trickles::key_ring::KeyRing;
 use trickles_async_std::trickles::replay::ReplayFilter;
 use trickles_async_std::trickles::server::{Application, ServerConfig};
 use trickles_async_std::trickles::stats::Stats;
-use trickles_async_std::{Endpoint, Server, TricklesStream};
+use trickles_async_std::{Endpoint, Server, ServerHandle, TricklesStream};
 use trickles_suite::{Executor, Platform, Transport, behaviour, combinators, streams, tcp};
 
 /// async-std. Its TCP streams do not end what is written when they are closed, unlike those of all others.
@@ -111,6 +111,10 @@ impl<E: Executor> Platform for Trickles<E> {
 
     fn server_stats(server: &Server) -> Stats {
         server.stats()
+    }
+
+    fn handle(server: &Server) -> ServerHandle {
+        server.handle()
     }
 
     fn dropped(server: &Server) -> u64 {

@@ -54,6 +54,7 @@ pub(crate) struct ReceiveBatch {
     /// How much of each buffer it is offered.
     room: Room,
     overlooked: u64,
+    hellos: u64,
 }
 
 impl ReceiveBatch {
@@ -82,6 +83,7 @@ impl ReceiveBatch {
             offered: MIN_OFFERED.min(buffers),
             room: Room::new(),
             overlooked: 0,
+            hellos: 0,
         }
     }
 
@@ -139,6 +141,7 @@ impl ReceiveBatch {
         let (_, offset) = self.front;
         let end = offset + datagram.len();
         self.front = self.after_front();
+        self.hellos += u64::from(opening);
         if of_use {
             self.passed.0 += 1;
             self.useless = 0;
@@ -151,7 +154,8 @@ impl ReceiveBatch {
             self.useless += 1;
         }
         while self.useless >= self.patience && self.sender() == Some(sender) {
-            self.overlook();
+            let count = self.overlook();
+            self.hellos += if opening { count } else { 0 };
         }
         if self.sender() != Some(sender) {
             self.useless = 0;
@@ -171,19 +175,26 @@ impl ReceiveBatch {
         if next < meta.len { (buffer, next) } else { (buffer + 1, 0) }
     }
 
-    /// Goes on to the next buffer: all that is in one comes from one sender.
-    fn overlook(&mut self) {
+    /// Goes on to the next buffer: all that is in one comes from one sender. Returns how many that passes.
+    fn overlook(&mut self) -> u64 {
         let (buffer, offset) = self.front;
         let meta = &self.meta[buffer];
         let count = (meta.len - offset).div_ceil(meta.stride.max(1)).max(1) as u64;
         self.passed.1 += count;
         self.overlooked += count;
         self.front = (buffer + 1, 0);
+        count
     }
 
     /// How many datagrams were passed without a look at them.
     pub(crate) fn overlooked(&self) -> u64 {
         self.overlooked
+    }
+
+    /// How many Hellos were passed, by the looks of them. Those that were overlooked count if what came before them
+    /// from their sender was one.
+    pub(crate) fn hellos(&self) -> u64 {
+        self.hellos
     }
 
     /// The datagrams in the order they came.

@@ -1,8 +1,11 @@
 //! UDP sockets as this protocol wants them.
 
+mod hello_filter;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+pub(crate) use self::hello_filter::let_hellos_through;
 #[cfg(any(target_os = "android", target_os = "linux"))]
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};

@@ -14,6 +14,7 @@ use trickles::key_ring::KeyRing;
 use trickles::replay::ReplayFilter;
 use trickles::server::{Application, ServerConfig};
 use trickles::stats::Stats;
+use trickles_driver::ServerHandle;
 
 use crate::Running;
 
@@ -104,6 +105,9 @@ pub trait Platform: Sized + 'static {
 
     /// `Server::stats`.
     fn server_stats(server: &Self::Server) -> Stats;
+
+    /// `Server::handle`.
+    fn handle(server: &Self::Server) -> ServerHandle;
 
     /// `Server::dropped`.
     fn dropped(server: &Self::Server) -> u64;

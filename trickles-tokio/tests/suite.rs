@@ -18,7 +18,7 @@ use trickles_tokio::trickles::key_ring::KeyRing;
 use trickles_tokio::trickles::replay::ReplayFilter;
 use trickles_tokio::trickles::server::{Application, ServerConfig};
 use trickles_tokio::trickles::stats::Stats;
-use trickles_tokio::{Endpoint, Server, TricklesStream};
+use trickles_tokio::{Endpoint, Server, ServerHandle, TricklesStream};
 
 /// tokio with one thread or with several, and its TCP.
 struct Tokio<const THREADS: bool>;
@@ -105,6 +105,10 @@ impl<E: Executor> Platform for Trickles<E> {
 
     fn server_stats(server: &Server) -> Stats {
         server.stats()
+    }
+
+    fn handle(server: &Server) -> ServerHandle {
+        server.handle()
     }
 
     fn dropped(server: &Server) -> u64 {

@@ -34,6 +34,12 @@ impl ServerHandle {
         Some(self.shared.upgrade()?.lock().stats)
     }
 
+    /// The share of Hellos that the system lets through, 1 unless there is a
+    /// [flood](super::EventServer::hello_share) of them; `None` once the server is gone.
+    pub fn hello_share(&self) -> Option<f64> {
+        Some(self.shared.upgrade()?.hello_share.get())
+    }
+
     /// Replaces the key ring from the next datagram on; whether the server is still there.
     pub fn set_key_ring(&self, ring: KeyRing) -> bool {
         let Some(shared) = self.shared.upgrade() else { return false };

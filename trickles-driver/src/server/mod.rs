@@ -8,6 +8,7 @@ mod shared;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod thinning;
 mod trickles_server;
 
 use std::fmt;
@@ -33,6 +34,7 @@ pub use self::handle::ServerHandle;
 pub use self::prepared::{Piece, Prepared};
 pub use self::shared::EventStats;
 use self::shared::Shared;
+use self::thinning::Thinning;
 pub use self::trickles_server::TricklesServer;
 use crate::clock::Clock;
 use crate::receive::ReceiveBatch;
@@ -119,6 +121,7 @@ pub struct EventServer {
     /// The same socket, to set options of.
     std_socket: UdpSocket,
     receive: ReceiveBatch,
+    thinning: Thinning,
     outbox: Outbox,
     timer: Pin<Box<dyn AsyncTimer>>,
     /// Expires [`LINGER`] after the end of the stream or run was wanted, if `lingering`.
@@ -148,10 +151,14 @@ impl EventServer {
         let socket = runtime.wrap_udp_socket(socket)?;
         without_unread_messages(&std_socket);
         let pending = config.pending;
+        let hellos_per_second = config.hellos_per_second;
         let server = Server::new(config, ring, filter, seed()?);
         let sender = Sender::new(socket.clone());
+        let shared = Arc::new(Shared::new(server, sender, pending, EVENT_SLOTS));
+        let timer = runtime.new_timer(Clock::after(LINGER));
         Ok(Self {
-            shared: Arc::new(Shared::new(server, sender, pending, EVENT_SLOTS)),
+            thinning: Thinning::new(hellos_per_second, shared.clock, shared.hello_share.clone(), timer),
+            shared,
             socket,
             std_socket,
             receive: ReceiveBatch::complete(BATCH_SIZE),
@@ -229,6 +236,15 @@ impl EventServer {
         self.receive.overlooked()
     }
 
+    /// The share of Hellos that the system lets through to this server, 1 unless there is a flood of them.
+    ///
+    /// While more than twice as many arrive as it [may answer](ServerConfig::hellos_per_second), the system is told
+    /// to drop as many of them, at random, as would be refused anyway, before they are queued. On Linux and Android;
+    /// elsewhere, and where the system refuses, it lets all of them through.
+    pub fn hello_share(&self) -> f64 {
+        self.shared.hello_share.get()
+    }
+
     /// Replaces the key ring: keys may come and go at any time.
     pub fn set_key_ring(&mut self, ring: KeyRing) {
         self.shared.lock().server.set_key_ring(ring);
@@ -276,6 +292,7 @@ impl EventServer {
 
     /// Receives the next batch. Errors that concern single datagrams are passed over.
     fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.thinning.poll(self.receive.hellos(), &self.std_socket, cx);
         loop {
             if self.batches == BATCHES_PER_TURN {
                 // Others get their turn.

@@ -13,6 +13,7 @@ use trickles::time::Timestamp;
 use super::event::{Event, Minisocket, Occasion};
 use super::prepared::Prepared;
 use super::slots::{Slots, Ticket};
+use super::thinning::HelloShare;
 use crate::clock::Clock;
 use crate::send::{Route, Sender};
 
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(super) clock: Clock,
     /// After how long a client that is turned away asks again.
     pub(super) pending: Duration,
+    pub(super) hello_share: HelloShare,
     core: Mutex<Core>,
 }
 
@@ -67,7 +69,8 @@ impl Shared {
             outbox: Outbox::default(),
             drained: None,
         };
-        Self { sender, clock: Clock::unix(), pending, core: Mutex::new(core) }
+        let (clock, hello_share) = (Clock::unix(), HelloShare::default());
+        Self { sender, clock, pending, hello_share, core: Mutex::new(core) }
     }
 
     /// A panic in an application's [`Output`] leaves nothing half done but an answer.

@@ -12,8 +12,8 @@ mod response;
 pub(crate) use buffer::Buffer;
 pub use layout::{Cursor, Form, room};
 pub use request::{
-    Claim, ClaimKind, Envelope, HELLO_OVERHEAD, Hello, Input, MAX_RUNS, MAX_WANTS, MIN_CLAIM, Request, Run,
-    Runs, is_hello,
+    Claim, ClaimKind, Envelope, HELLO_OVERHEAD, HELLO_PREFIX, Hello, Input, MAX_RUNS, MAX_WANTS, MIN_CLAIM,
+    Request, Run, Runs, is_hello,
 };
 pub(crate) use response::data_header;
 pub use response::{Frame, Frames, MAX_SPAN, Notice, Response, Train, echo};

@@ -30,9 +30,12 @@ const INPUT: u8 = 1;
 const FIN: u8 = 2;
 const EXIT: u8 = 4;
 
-/// Whether this is a [`Hello`], if it is a datagram of this protocol at all: by its type alone.
+/// With what a datagram begins that is a [`Hello`], if it is well-formed.
+pub const HELLO_PREFIX: [u8; 2] = [VERSION, HELLO];
+
+/// Whether this is a [`Hello`], if it is a datagram of this protocol at all: by its beginning alone.
 pub fn is_hello(datagram: &[u8]) -> bool {
-    datagram.get(1) == Some(&HELLO)
+    datagram.starts_with(&HELLO_PREFIX)
 }
 
 /// A contiguous run of claimed positions.
