@@ -134,6 +134,6 @@ impl Strategy for RefusedThenFull {
     fn run(&self) -> Outcome {
         let mut lab = Lab::new();
         let (liar, flight) = Inputs::Ahead.inflate(&mut lab);
-        want_full(&mut lab, &liar, &flight, ROUNDS + 1)
+        want_full(&mut lab, &liar, &flight, ROUNDS + 1, 1)
     }
 }

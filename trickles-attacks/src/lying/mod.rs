@@ -86,6 +86,7 @@ pub fn attacks() -> Vec<Box<dyn Attack>> {
         lie(openings::SlowStarts { after_a_loss: true }),
         lie(openings::SlowStarts { after_a_loss: false }),
         lie(sizes::Tiny),
+        lie(sizes::HalfEmpty),
         lie(sizes::TinyBehindTheOpening),
         lie(sizes::Banked),
         lie(inputs::Inputs::Ahead),

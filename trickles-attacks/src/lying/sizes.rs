@@ -1,21 +1,21 @@
 //! Numbers obtained with few bytes, and spent on many.
 
 use trickles::epoch::CurveId;
-use trickles::wire::BASE_PACKET_SIZE;
+use trickles::wire::{BASE_PACKET_SIZE, DATA_OVERHEAD, Form, room};
 
 use super::honest::{self, RTT, slow_start};
 use super::openings::SLOT;
 use super::{Outcome, Strategy};
 use crate::lab::{Answer, Haul, Kind, Lab, Liar, Meter, Spec, Train, runs_of};
 
-/// Claims every position by itself and wants one byte for it, so that each packet stands for two numbers.
-/// Returns the answers, received.
-fn claim_tiny(lab: &mut Lab, liar: &mut Liar, flight: &[Train]) -> Vec<Answer> {
+/// Claims every position by itself and wants a few bytes for it: of one, each packet stands for two numbers. Returns the
+/// answers, received.
+fn claim_each(lab: &mut Lab, liar: &mut Liar, flight: &[Train], want: u64) -> Vec<Answer> {
     let mut answers = Vec::new();
     for train in flight {
         for position in train.numbers() {
             let kind = Kind::Continue { proven: train.fields.end() };
-            let spec = Spec { want: 1, ..Spec::one(train, kind, position..position + 1) };
+            let spec = Spec { want, ..Spec::one(train, kind, position..position + 1) };
             let answer = liar.claim(lab, &spec);
             liar.receive(&answer);
             answers.push(answer);
@@ -35,8 +35,15 @@ pub(super) fn last_round(rounds: usize) -> f64 {
 
 /// Wants full packets for all of a flight, the last of so many round trips.
 ///
-/// Section 6.13: that brings twice what was received of late, and three times what is sent.
-pub(super) fn want_full(lab: &mut Lab, liar: &Liar, flight: &[Train], rounds: usize) -> Outcome {
+/// Section 6.13: that brings twice what was received of late, and three times what is sent. `counted`: how much more
+/// what was received counts for than it was.
+pub(super) fn want_full(
+    lab: &mut Lab,
+    liar: &Liar,
+    flight: &[Train],
+    rounds: usize,
+    counted: usize,
+) -> Outcome {
     let received: usize = flight.iter().flat_map(|train| &train.packets).map(|packet| packet.bytes).sum();
     lab.wait(RTT);
     let meter = Meter::start(lab);
@@ -47,7 +54,7 @@ pub(super) fn want_full(lab: &mut Lab, liar: &Liar, flight: &[Train], rounds: us
         liar.claim(lab, &spec);
     }
     lab.wait(RTT);
-    let bound = Haul { bytes: (2 * received + 3 * sent) as u64, time: RTT };
+    let bound = Haul { bytes: (2 * counted * received + 3 * sent) as u64, time: RTT };
     Outcome::rate(meter.read(lab).rate(), last_round(rounds), bound.rate())
 }
 
@@ -73,9 +80,37 @@ impl Strategy for Tiny {
         let mut flight = liar.trains.clone();
         for _ in 0..ROUNDS {
             lab.wait(RTT);
-            flight = trains(&claim_tiny(&mut lab, &mut liar, &flight));
+            flight = trains(&claim_each(&mut lab, &mut liar, &flight, 1));
         }
-        want_full(&mut lab, &liar, &flight, ROUNDS + 1)
+        want_full(&mut lab, &liar, &flight, ROUNDS + 1, 1)
+    }
+}
+
+/// Has a packet that counts as full with every full one.
+pub(super) struct HalfEmpty;
+
+impl Strategy for HalfEmpty {
+    fn name(&self) -> String {
+        "grows its window in pairs of which one is tiny, then wants full ones".into()
+    }
+
+    fn strength(&self) -> String {
+        "6 round trips of a packet and a byte".into()
+    }
+
+    /// Section 6.17: what stands behind a full packet counts as full.
+    fn run(&self) -> Outcome {
+        const ROUNDS: usize = 6;
+        let mut lab = Lab::new();
+        let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, BASE_PACKET_SIZE.into());
+        let mut flight = liar.trains.clone();
+        let full = (room(BASE_PACKET_SIZE, Form::Abbreviated) - DATA_OVERHEAD) as u64;
+        for _ in 0..ROUNDS {
+            lab.wait(RTT);
+            flight = trains(&claim_each(&mut lab, &mut liar, &flight, full + 1));
+        }
+        assert!(flight.iter().all(|train| train.packets.len() == 2));
+        want_full(&mut lab, &liar, &flight, ROUNDS + 1, 2)
     }
 }
 
@@ -101,7 +136,7 @@ impl Strategy for TinyBehindTheOpening {
             let mut flight = vec![birth.clone()];
             for _ in 0..rounds {
                 lab.wait(RTT);
-                let answers = claim_tiny(&mut lab, &mut liar, &flight);
+                let answers = claim_each(&mut lab, &mut liar, &flight, 1);
                 flight = trains(&answers);
             }
             lab.wait(RTT);

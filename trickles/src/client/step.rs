@@ -98,7 +98,10 @@ impl Client {
         let numbers = match input {
             // Its answer is no more than an acknowledgement.
             Some(Chunk { more: true, .. }) => 1,
-            Some(_) => u64::from(INITIAL_WINDOW).max(needed.min(target)),
+            Some(_) => {
+                let expected = self.expected().unwrap_or(0).min(MAX_TRAIN);
+                u64::from(INITIAL_WINDOW).max(needed.min(target)).max(expected)
+            }
             // What would be left over joins it.
             None => needed.min((2 * target - 1).min(MAX_TRAIN)),
         };

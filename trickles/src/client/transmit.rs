@@ -310,22 +310,20 @@ impl Client {
         }
         // A small train earns small answers, unless the request is as large as a third of what it asks for.
         let earned = 2 * fields.bytes_per_number() * positions as usize;
-        let asked = claimed as usize * usize::from(self.packet_size);
-        let asked = if input.is_some() { asked.min(self.expected()) } else { asked };
+        let expected = self.expected().filter(|_| input.is_some());
+        let packets = expected.map_or(claimed, |expected| claimed.min(expected));
+        let asked = packets as usize * usize::from(self.packet_size);
         let padding = if earned >= asked { 0 } else { asked.div_ceil(3).min(self.packet_size.into()) };
         self.input_last = input.is_some();
         self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, None, padding, out);
         true
     }
 
-    /// Bytes of the packets that the answer to input may take: as many as the last one, as long as nobody knows.
-    fn expected(&self) -> usize {
+    /// How many packets the answer to input may take: as many as the last one, if there was one.
+    pub(super) fn expected(&self) -> Option<u64> {
         let last = self.outputs.newest().map(|held| held.output.end - held.output.start);
-        let packets = |length: u64| length / room(self.packet_size, Form::Whole) as u64 + 1;
-        let known = last
-            .filter(|&length| length > 0)
-            .map(|length| packets(length).saturating_mul(self.packet_size.into()));
-        known.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX)
+        let last = last.filter(|&length| length > 0)?;
+        Some(last / room(self.packet_size, Form::Whole) as u64 + 1)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of a claim, once each")]

@@ -201,10 +201,12 @@ impl Server {
             if !opening {
                 form = Form::first(&template.epoch, first.position);
                 continuation.earned = first.position;
-                let alone = if train.len() == 1 { form.length() } else { 0 };
-                continuation.bytes = ((train.len() - 1) * answer.packet_size
-                    + (last.length + alone).min(answer.packet_size))
-                    as u32;
+                // A packet behind a full one counts as full: that there was no more to send is no sign of the path.
+                let bytes = match train.len() {
+                    1 => (last.length + form.length()).min(answer.packet_size),
+                    _ => usize::from(continuation.count) * answer.packet_size,
+                };
+                continuation.bytes = bytes as u32;
             }
             let frame = self.continuation_frame(&continuation, form, minisocket.client);
             let last_index = train.len() - 1;
