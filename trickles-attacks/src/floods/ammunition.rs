@@ -75,7 +75,7 @@ impl Flood {
     }
 
     /// Where it comes from, ready to be sent to `server`.
-    pub(super) fn sources(self, server: &ServerProcess) -> anyhow::Result<Vec<Source>> {
+    pub(super) fn sources(self, server: &mut ServerProcess) -> anyhow::Result<Vec<Source>> {
         let mut choices = Choices::seeded(1);
         let now = wall_clock()?;
         let volleys: Arc<[Volley]> = match self {
@@ -94,7 +94,7 @@ impl Flood {
                 volleys(|_| Volley::of(length, || hello(&mut choices, length)))
             }
             Self::Replay => {
-                let (socket, requests) = trace::record(server.address, address(0), RECORDED)?;
+                let (socket, requests) = trace::record(server, address(0), RECORDED)?;
                 return Ok(vec![Source::from_socket(socket, Volley::of_all(&requests))?]);
             }
             Self::Stale => {

@@ -16,7 +16,7 @@ use super::placement;
 const MAX_BYTES: usize = 65_507;
 const MAX_SEGMENTS: usize = 64;
 /// The type of a packet with output, docs/protocol.md section 2.3.
-const TRAIN: u8 = 16;
+pub(super) const TRAIN: u8 = 16;
 
 /// Datagrams of one length that leave one after the other, or together.
 pub(super) struct Volley {

@@ -30,7 +30,6 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::bail;
 use quinn_udp::UdpSocketState;
 
 pub use self::ammunition::Flood;
@@ -46,7 +45,7 @@ const ROUNDS: usize = 5;
 const SETTLE: Duration = Duration::from_millis(200);
 const WINDOW: Duration = Duration::from_millis(800);
 /// How many datagrams are sent to measure amplification: fewer than a server has in reserve for Hellos.
-const UNHURRIED: u64 = 1000;
+const UNHURRIED: usize = 1000;
 /// More than a server receives into at once.
 const BUFFERS: usize = 64;
 /// Where server and honest client run, and where the flooder does.
@@ -108,7 +107,7 @@ pub fn attempt(
 ) -> anyhow::Result<Trial> {
     let mut server = ServerProcess::start(program, style, None)?;
     warm_up(&mut server)?;
-    let flooder = Flooder::start(flood.sources(&server)?, None);
+    let flooder = Flooder::start(flood.sources(&mut server)?, None);
     let client = Download::start(server.address, None)?;
     let mut before = 0;
     for manner in [Manner::Apart, Manner::Together] {
@@ -136,7 +135,7 @@ pub fn attempt(
 fn measure(program: &Path, style: Style, flood: Flood) -> anyhow::Result<Measured> {
     let mut server = ServerProcess::start(program, style, Some(CORES.0))?;
     warm_up(&mut server)?;
-    let flooder = Flooder::start(flood.sources(&server)?, Some(CORES.1));
+    let flooder = Flooder::start(flood.sources(&mut server)?, Some(CORES.1));
     let client = Download::start(server.address, Some(CORES.0))?;
     let beside = Beside::new()?;
     for manner in [Manner::Apart, Manner::Together] {
@@ -189,25 +188,20 @@ fn watch(client: &Download, flooder: &Flooder, aim: flooder::Aim) -> (f64, f64) 
 
 /// Sends some of the flood and waits for each datagram to be dealt with.
 fn exchange(server: &mut ServerProcess, sources: &mut [Source]) -> anyhow::Result<Exchanged> {
-    let mut packets = 0;
+    let (mut packets, count) = (0, sources.len());
     for source in sources.iter() {
         // What the flood itself has brought counts, and makes room for what is to come.
         packets += source.packets()?;
     }
-    // For the queue to run empty and the limits to be far away again.
-    pause(Duration::from_millis(300));
-    let (begun, mut sent, mut to_server, mut turn) = (server.counters()?, 0, 0, 0);
-    while sent < UNHURRIED {
-        (sent, to_server) = (sent + 1, to_server + sources[turn].fire_once(server.address)?);
-        turn = (turn + 1) % sources.len();
-        let mut patience = 10_000;
-        while server.counters()?.received - begun.received < sent {
-            patience -= 1;
-            if patience == 0 {
-                bail!("a part of the flood got lost");
-            }
-            pause(Duration::from_micros(100));
-        }
+    // For the queue to run empty, the limits to be far away, and the system to let all Hellos through again.
+    pause(Duration::from_secs(1));
+    let (begun, mut to_server) = (server.counters()?, 0);
+    for turn in 0..UNHURRIED {
+        let source = &mut sources[turn % count];
+        server.ask(|to| {
+            to_server += source.fire_once(to)?;
+            Ok(())
+        })?;
     }
     let from_server = server.counters()?.sent_bytes - begun.sent_bytes;
     for source in sources.iter() {

@@ -10,14 +10,15 @@ use std::path::Path;
 use std::pin::Pin;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use tokio::sync::mpsc;
 use trickles::key_ring::KeyRing;
 use trickles::server::{Application, Event, Next, Output, Reset, ServerConfig, Unanswered};
 use trickles_tokio::{Answer, Handler, Request, Server};
 
-use super::{pattern, placement};
+use super::{pattern, pause, placement};
 
 /// Tells a process that it is the server, and on which core, if on one.
 const ASKED: &str = "TRICKLES_ATTACKS_SERVER";
@@ -84,6 +85,21 @@ impl ServerProcess {
         let line = self.line()?;
         let counted = line.split_once(' ').context("the server does not count")?;
         Ok(Counters { received: counted.0.parse()?, sent_bytes: counted.1.parse()? })
+    }
+
+    /// Has `send` send it a datagram that comes alone, and waits until that is dealt with.
+    pub(super) fn ask(&mut self, send: impl FnOnce(SocketAddr) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let before = self.counters()?.received;
+        send(self.address)?;
+        let mut patience = 10_000;
+        while self.counters()?.received == before {
+            patience -= 1;
+            if patience == 0 {
+                bail!("a datagram that came alone got lost");
+            }
+            pause(Duration::from_micros(100));
+        }
+        Ok(())
     }
 
     /// Keeps it from serving, or lets it go on.

@@ -1,7 +1,7 @@
 //! The requests of a transfer that has taken place.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -9,15 +9,15 @@ use trickles::client::{Client, ClientConfig};
 use trickles::time::Timestamp;
 use trickles::wire::MAX_PACKET_SIZE;
 
+use super::flooder::TRAIN;
 use super::pattern;
+use super::server::ServerProcess;
 
 /// How long the server may stay silent.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often everything is asked for again, so many requests at a time.
-const ATTEMPTS: usize = 3;
-const REQUESTS_AT_ONCE: usize = 8;
-const PAUSE: Duration = Duration::from_millis(1);
+/// How often everything is asked for again, at most.
+const MAX_ATTEMPTS: usize = 10;
 /// How long after its last packet nothing more is on its way.
 const QUIET: Duration = Duration::from_millis(100);
 /// The type of a Hello, docs/protocol.md section 2.3.
@@ -26,7 +26,7 @@ const HELLO: u8 = 1;
 /// Downloads `length` bytes at `address`: the socket, and every request in the order it was sent but for the
 /// Hello, which opens another stream each time.
 pub(super) fn record(
-    server: SocketAddr,
+    server: &mut ServerProcess,
     address: Ipv4Addr,
     length: u64,
 ) -> anyhow::Result<(UdpSocket, Vec<Vec<u8>>)> {
@@ -46,7 +46,7 @@ pub(super) fn record(
         }
         let mut request = Vec::new();
         while client.poll_transmit(time(), &mut request) {
-            socket.send_to(&request, server)?;
+            socket.send_to(&request, server.address)?;
             requests.push(std::mem::take(&mut request));
         }
         let wait = client.poll_timeout().map_or(PATIENCE, |at| at.since(time()));
@@ -60,17 +60,23 @@ pub(super) fn record(
         }
     }
     requests.retain(|request| request[1] != HELLO);
-    // What was lost, or cut short, is granted at the next attempt: from then on nothing is left.
-    for _ in 0..ATTEMPTS {
-        for some in requests.chunks(REQUESTS_AT_ONCE) {
-            some.iter().try_for_each(|request| socket.send_to(request, server).map(drop))?;
-            socket.set_read_timeout(Some(PAUSE))?;
-            while socket.recv(&mut buffer).is_ok() {}
-        }
-    }
+    // What was lost, or cut short, is granted when it is asked for again: until nothing is left.
     socket.set_read_timeout(Some(QUIET))?;
     while socket.recv(&mut buffer).is_ok() {}
-    Ok((socket, requests))
+    for _ in 0..MAX_ATTEMPTS {
+        for request in &requests {
+            // Several at once could be overlooked behind each other.
+            server.ask(|to| Ok(socket.send_to(request, to).map(drop)?))?;
+        }
+        let mut packets = 0;
+        while let Ok(length) = socket.recv(&mut buffer) {
+            packets += usize::from(buffer[..length].get(1) == Some(&TRAIN));
+        }
+        if packets == 0 {
+            return Ok((socket, requests));
+        }
+    }
+    bail!("a transfer that is asked for again goes on bringing output")
 }
 
 #[expect(clippy::disallowed_methods, reason = "it drives the protocol, so it is what reads the clock")]
