@@ -103,6 +103,11 @@ impl Flow {
         Some(Selection { held, kind, runs, numbers, own: 0, adopted: 0 })
     }
 
+    /// Whether there are proven positions that are yet to be claimed.
+    pub(crate) fn has_unclaimed(&self) -> bool {
+        self.claimed.first_gap(self.epoch.base, self.prefix).is_some()
+    }
+
     /// Whether a loss left positions that are yet to be claimed or adopted.
     pub(crate) fn has_unclaimed_flight(&self) -> bool {
         self.claimed.first_gap(self.epoch.first_position(), self.epoch.base).is_some()

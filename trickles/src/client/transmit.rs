@@ -302,7 +302,7 @@ impl Client {
         let rate = u32::try_from(window * quarters / 4).unwrap_or(u32::MAX).max(1);
         let interval = self.rtt.smoothed() / rate;
         self.pacer.claimed(claimed, interval, TIMER_GRANULARITY.max(interval * burst), self.now);
-        self.ready_since = None;
+        self.ready_since = flow.has_unclaimed().then_some(self.now);
         if was_idle {
             self.active = self.now;
             self.progress = self.now;
