@@ -104,6 +104,25 @@ fn random_loss_costs_no_more_than_the_response_function_says() {
     assert!(packets >= predicted);
 }
 
+/// One claim is for two trains, as long as hardly any is lost.
+#[test]
+fn a_fast_path_takes_few_claims() {
+    const LENGTH: u64 = 64 << 20;
+    let half = Duration::from_micros(500);
+    for (loss, packets_a_claim) in [(0.0, 80.0), (0.02, 20.0)] {
+        let up = Path { loss, ..path(10_000, half, 1 << 22) };
+        let mut world = World::new(up, path(10_000, half, 1 << 22), 3);
+        let client = world.fetch(LENGTH, Duration::ZERO, config());
+        world.run_until(SECOND);
+        let end = world.clients[client].finished_at.unwrap();
+        let (packets, claims) = (world.down.stats().delivered_packets, world.up.stats().delivered_packets);
+        println!("{loss} of the claims lost: {end:?}, {packets} packets and {claims} claims");
+        assert_eq!(world.clients[client].received, LENGTH);
+        assert!(packets as f64 / claims as f64 > packets_a_claim);
+        assert!(end < Duration::from_millis(150));
+    }
+}
+
 #[test]
 fn lost_requests_are_not_congestion() {
     for loss in [0.01, 0.1] {

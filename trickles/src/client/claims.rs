@@ -31,6 +31,8 @@ pub(crate) struct Selection {
     /// In a flight: positions of the presented train, and numbers owned by adopted ones.
     own: u64,
     adopted: u64,
+    /// Whether the last run is the evidence for those before it.
+    pub(crate) has_evidence: bool,
 }
 
 /// Positions in a row and the numbers that they own.
@@ -48,8 +50,8 @@ const LATE_RENEWAL: Duration = Duration::from_secs(1);
 const MAX_PRESENTABLE: usize = 16;
 
 impl Flow {
-    /// The positions to claim next for about `numbers` packets: in ascending order, what a loss left over
-    /// before anything of the new epoch.
+    /// The positions to claim next for about `numbers` packets, two trains at most: in ascending order, what a loss left
+    /// over before anything of the new epoch.
     pub(crate) fn select(&self, numbers: u64) -> Option<Selection> {
         self.select_flight(numbers).or_else(|| self.select_prefix(numbers))
     }
@@ -71,14 +73,15 @@ impl Flow {
             runs.push(own);
             let numbers = count(&runs);
             let kind = parent.recover();
-            (numbers > 0).then_some(Selection { held, kind, runs, numbers, own: own_count, adopted })
+            let own = own_count;
+            (numbers > 0).then_some(Selection { held, kind, runs, numbers, own, adopted, has_evidence: true })
         })
     }
 
     /// Positions of the proven prefix. The first ones of an epoch adopt what is left of the flight before it.
     fn select_prefix(&self, numbers: u64) -> Option<Selection> {
-        let own = self.claimed.first_gap(self.epoch.base, self.prefix)?;
-        let mut own = self.cut(own, numbers);
+        let unclaimed = self.claimed.first_gap(self.epoch.base, self.prefix)?;
+        let mut own = self.cut(unclaimed.clone(), numbers);
         let shared_end = self.epoch.base + u64::from(self.epoch.growth.window0);
         let mut runs = ArrayVec::new();
         let start = own.positions.start;
@@ -97,10 +100,18 @@ impl Flow {
             self.shorten(&mut own, limit);
             runs.clear();
         }
+        let has_evidence = !runs.is_empty();
+        let behind = own.positions.end..unclaimed.end;
         runs.push(own);
+        if numbers > MAX_TRAIN && !has_evidence && !behind.is_empty() {
+            let next = self.cut(behind, numbers - MAX_TRAIN);
+            if next.positions.end <= limit {
+                runs.push(next);
+            }
+        }
         let numbers = count(&runs);
         let kind = ClaimKind::Continue { proven: self.prefix, proof: self.proof };
-        Some(Selection { held, kind, runs, numbers, own: 0, adopted: 0 })
+        Some(Selection { held, kind, runs, numbers, own: 0, adopted: 0, has_evidence })
     }
 
     /// Whether there are proven positions that are yet to be claimed.
@@ -263,7 +274,15 @@ impl Flow {
             }
             indices.push(index);
         }
-        let selection = Selection { held, kind, runs: ArrayVec::new(), numbers: 0, own: 0, adopted: 0 };
+        let selection = Selection {
+            held,
+            kind,
+            runs: ArrayVec::new(),
+            numbers: 0,
+            own: 0,
+            adopted: 0,
+            has_evidence: false,
+        };
         (!indices.is_empty()).then_some((selection, indices))
     }
 

@@ -103,7 +103,7 @@ impl Client {
                 u64::from(INITIAL_WINDOW).max(needed.min(target)).max(expected)
             }
             // What would be left over joins it.
-            None => needed.min((2 * target - 1).min(MAX_TRAIN)),
+            None => needed.min((2 * target - 1).min(self.most_claimed())),
         };
         let Some(selection) = flow.select(numbers) else {
             return if flow.runs.is_empty() { Step::Restart } else { Step::Idle };
@@ -139,7 +139,7 @@ impl Client {
         Step::Claim { numbers, input }
     }
 
-    /// How many numbers a train should have: bigger ones starve small queues.
+    /// For how many numbers a claim should be: more starve small queues.
     fn train_target(&self) -> u64 {
         let Some(flow) = &self.flow else { return 1 };
         let window = u64::from(flow.window());
@@ -147,7 +147,14 @@ impl Client {
         let paced = window * TRAIN_TIME.as_micros() as u64 / smoothed;
         // A continuation is paid once a train.
         let least = window.div_ceil(4).clamp(1, LEAST_TRAIN);
-        (window / 8).min(MAX_TRAIN).min(paced).max(least)
+        (window / 8).min(self.most_claimed()).min(paced).max(least)
+    }
+
+    /// How many numbers are claimed together at most: two trains, unless claims get lost, when each is to carry others
+    /// besides.
+    fn most_claimed(&self) -> u64 {
+        let rarely_lost = self.flow.as_ref().is_some_and(|flow| flow.depth() <= 2);
+        if rarely_lost { 2 * MAX_TRAIN } else { MAX_TRAIN }
     }
 
     /// The input that is to be sent next.

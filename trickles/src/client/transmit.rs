@@ -235,7 +235,7 @@ impl Client {
         let mut fresh = ArrayVec::<Run, MAX_RUNS>::new();
         let echo = wants.client.echo.fresh();
         let sent = Sent { echo, at: wants.client.now };
-        // The last run is the claim's evidence: it is there even if there is nothing to ask for under it.
+        // The claim's evidence is there even if there is nothing to ask for under it.
         let mut evidence = None;
         for (index, Owner { positions, numbers }) in selection.runs.iter().enumerate() {
             let count = numbers.end - numbers.start;
@@ -243,7 +243,8 @@ impl Client {
             let ranges = wants.fill(count, form, Form::Absent);
             let with_input = input.is_some() && index == 0;
             if ranges.is_empty() && count > 0 && !with_input {
-                evidence = selection.runs.last().map(|run| run.positions.clone());
+                evidence =
+                    selection.runs.last().filter(|_| selection.has_evidence).map(|run| run.positions.clone());
                 break;
             }
             fresh.push(Run {
