@@ -104,7 +104,7 @@ pub fn measure(peer: Peer, row: Row, scale: Scale, tls: &Path) -> Result<(Outcom
         heard = client.hear()?;
         return Ok((parse(&heard)?, before, after));
     }
-    if peer == Peer::Udp {
+    if peer.is_udp() {
         // Its server notices the end by the silence.
         thread::sleep(Duration::from_millis(250));
     }

@@ -72,6 +72,14 @@ const PROMISES: &[Promise] = &[
         false,
         2.0,
     ),
+    promise(
+        "the same, to raw UDP in batches",
+        Row::Busy100,
+        Figure::ServerEach,
+        Peer::UdpBatches,
+        false,
+        2.0,
+    ),
     to_100("requests a second at 10,000 clients, to those at 100", Row::Busy10000, Figure::Rate, true, 0.9),
     to_100(
         "server CPU of a request at 10,000 clients, to that at 100",

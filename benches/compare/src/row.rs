@@ -81,8 +81,13 @@ impl Row {
         if self == Self::Shared10000 {
             return peer == Peer::Trickles;
         }
-        let udp = [Self::Download, Self::Upload, Self::Requests, Self::OneCore, Self::Busy100];
-        peer != Peer::Udp || udp.contains(&self)
+        match peer {
+            Peer::UdpBatches => self == Self::Busy100,
+            Peer::Udp => {
+                [Self::Download, Self::Upload, Self::Requests, Self::OneCore, Self::Busy100].contains(&self)
+            }
+            _ => true,
+        }
     }
 
     /// The cores of server and client.
@@ -125,7 +130,7 @@ impl Row {
         scale: Scale,
         mut ready: impl FnMut() -> Result<()>,
     ) -> Result<Outcome> {
-        if peer == Peer::Udp {
+        if peer.is_udp() {
             return self.run_udp(server, scale, ready);
         }
         let connector = Arc::new(peer.connector(server, self.sockets()).await?);

@@ -136,7 +136,8 @@ pub struct EventServer {
 
 impl EventServer {
     /// Serves on `socket`, which [`bind`](crate::bind) makes. Servers that share a filter with
-    /// [their replicas in the process](replay_filter) grant nothing twice.
+    /// [their replicas in the process](replay_filter) grant nothing twice. A filter of the system's on the socket
+    /// (`SO_ATTACH_FILTER`) gives way in a [flood](Self::hello_share).
     ///
     /// # Errors
     /// Those of the system.

@@ -16,6 +16,8 @@ use crate::socket::let_hellos_through;
 
 /// For so long a share holds, unless far more arrive meanwhile than were to.
 const PERIOD: Duration = Duration::from_millis(100);
+/// Fewer a second are no burden, even to a server that may answer none.
+const LEAST: u32 = 1000;
 /// As many Hellos as the server may answer, times this, are a flood.
 const FLOOD: f64 = 2.0;
 /// The share is chosen so that as many arrive as the server may answer, times this: it still has to choose.
@@ -51,6 +53,7 @@ impl Default for HelloShare {
 /// else about it, and in the queue it would have taken the place of others' datagrams.
 #[derive(Debug)]
 pub(super) struct Thinning {
+    /// How many Hellos are to arrive, times [`AIM`].
     per_second: u32,
     clock: Clock,
     share: HelloShare,
@@ -69,7 +72,7 @@ impl Thinning {
         share: HelloShare,
         timer: Pin<Box<dyn AsyncTimer>>,
     ) -> Self {
-        Self { per_second, clock, share, began: clock.now(), arrived: 0, timer }
+        Self { per_second: per_second.max(LEAST), clock, share, began: clock.now(), arrived: 0, timer }
     }
 
     /// Takes note of how many Hellos have `arrived` in all. While some are dropped, the task is woken at the end of

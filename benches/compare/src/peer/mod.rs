@@ -8,6 +8,7 @@ mod tcp;
 pub mod tls;
 pub mod trickles;
 pub mod udp;
+mod udp_batches;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -41,6 +42,8 @@ pub enum Peer {
     Kcp,
     /// UDP and nothing else: the floor.
     Udp,
+    /// The same with a system call for as many datagrams as have come: what a server of short answers could do at most.
+    UdpBatches,
 }
 
 /// A reliable stream, whichever transport it is of.
@@ -64,6 +67,11 @@ pub enum Connector {
 }
 
 impl Peer {
+    /// Whether it has no streams.
+    pub fn is_udp(self) -> bool {
+        matches!(self, Self::Udp | Self::UdpBatches)
+    }
+
     /// What it is called in tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -74,6 +82,7 @@ impl Peer {
             Self::S2n => "s2n-quic",
             Self::Kcp => "tokio_kcp",
             Self::Udp => "raw UDP",
+            Self::UdpBatches => "raw UDP in batches",
         }
     }
 
@@ -81,7 +90,7 @@ impl Peer {
     pub fn package(self) -> Option<&'static str> {
         match self {
             Self::Trickles => Some("trickles"),
-            Self::Tcp | Self::Udp => None,
+            Self::Tcp | Self::Udp | Self::UdpBatches => None,
             Self::Tls => Some("rustls"),
             Self::Quinn => Some("quinn"),
             Self::S2n => Some("s2n-quic"),
@@ -102,6 +111,7 @@ impl Peer {
             Self::S2n => s2n::serve(announce).await,
             Self::Kcp => kcp::serve(announce).await,
             Self::Udp => udp::serve(announce),
+            Self::UdpBatches => udp_batches::serve(announce),
         }
     }
 
@@ -118,7 +128,7 @@ impl Peer {
             Self::Quinn => Connector::Quinn(quinn::endpoint()?),
             Self::S2n => Connector::S2n(Box::new(s2n::client()?)),
             Self::Kcp => Connector::Kcp,
-            Self::Udp => anyhow::bail!("UDP has no streams"),
+            Self::Udp | Self::UdpBatches => anyhow::bail!("UDP has no streams"),
         })
     }
 }

@@ -146,17 +146,18 @@ impl Client {
         Ok((sent, begin.elapsed()))
     }
 
-    /// About `count` requests and their answers, many at a time; how many.
+    /// About `count` requests and their answers, many at a time, which leave together; how many.
     ///
     /// # Errors
     /// Those of the system, and when an answer is lost.
     pub fn busy(&mut self, count: u64) -> Result<u64> {
-        let request = Command::Send(ANSWER).encode();
+        let requests = Command::Send(ANSWER).encode().repeat(BUSY);
         let rounds = count.div_ceil(BUSY as u64);
         for _ in 0..rounds {
-            for _ in 0..BUSY {
-                self.socket.io.send_to(&request, self.server)?;
-            }
+            let (destination, segment_size) = (self.server, Some(COMMAND));
+            let contents = &requests[..];
+            let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
+            self.socket.state.try_send((&self.socket.io).into(), &transmit)?;
             let mut left = BUSY * ANSWER as usize;
             while left > 0 {
                 left = left.saturating_sub(self.socket.next()?);
