@@ -73,7 +73,7 @@ const PROMISES: &[Promise] = &[
         2.0,
     ),
     promise(
-        "the same, to raw UDP in batches",
+        "server CPU of a request of 100 clients, to raw UDP in batches",
         Row::Busy100,
         Figure::ServerEach,
         Peer::UdpBatches,

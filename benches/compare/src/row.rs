@@ -131,7 +131,7 @@ impl Row {
         mut ready: impl FnMut() -> Result<()>,
     ) -> Result<Outcome> {
         if peer.is_udp() {
-            return self.run_udp(server, scale, ready);
+            return self.run_udp(peer, server, scale, ready);
         }
         let connector = Arc::new(peer.connector(server, self.sockets()).await?);
         let pattern = Pattern::shared();
@@ -197,6 +197,7 @@ impl Row {
 
     fn run_udp(
         self,
+        peer: Peer,
         server: SocketAddr,
         scale: Scale,
         mut ready: impl FnMut() -> Result<()>,
@@ -215,7 +216,7 @@ impl Row {
                 Ok(Outcome { seconds: time.as_secs_f64(), ..clock.stop(units)? })
             }
             Self::Busy100 => {
-                let requests = client.busy(scale.requests)?;
+                let requests = client.busy(scale.requests, peer == Peer::UdpBatches)?;
                 clock.stop(requests)
             }
             _ => {

@@ -17,8 +17,9 @@ const TOGETHER: usize = 65_507 / PACKET_SIZE as usize;
 const SILENCE: Duration = Duration::from_millis(100);
 /// Longest silence before one.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Requests on their way at the same time, of a client that keeps its server busy.
+/// Requests sent at a time by a client that keeps its server busy, and how many times before there are answers.
 const BUSY: usize = 32;
+const AHEAD: u64 = 3;
 
 /// Bytes of transfers that this process has sent or received.
 pub static MOVED: AtomicU64 = AtomicU64::new(0);
@@ -146,24 +147,36 @@ impl Client {
         Ok((sent, begin.elapsed()))
     }
 
-    /// About `count` requests and their answers, many at a time, which leave together; how many.
+    /// About `count` requests and their answers, so many at a time that the server always has some; how many. `together`:
+    /// whether one system call sends many of them.
     ///
     /// # Errors
     /// Those of the system, and when an answer is lost.
-    pub fn busy(&mut self, count: u64) -> Result<u64> {
+    pub fn busy(&mut self, count: u64, together: bool) -> Result<u64> {
         let requests = Command::Send(ANSWER).encode().repeat(BUSY);
         let rounds = count.div_ceil(BUSY as u64);
-        for _ in 0..rounds {
-            let (destination, segment_size) = (self.server, Some(COMMAND));
-            let contents = &requests[..];
-            let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
-            self.socket.state.try_send((&self.socket.io).into(), &transmit)?;
-            let mut left = BUSY * ANSWER as usize;
+        for round in 0..rounds + AHEAD {
+            if round < rounds {
+                self.ask(&requests, together)?;
+            }
+            let mut left = if round < AHEAD { 0 } else { BUSY * ANSWER as usize };
             while left > 0 {
                 left = left.saturating_sub(self.socket.next()?);
             }
         }
         Ok(rounds * BUSY as u64)
+    }
+
+    fn ask(&self, requests: &[u8], together: bool) -> Result<()> {
+        if !together {
+            return requests.chunks(COMMAND).try_for_each(|request| {
+                self.socket.io.send_to(request, self.server)?;
+                Ok(())
+            });
+        }
+        let (destination, segment_size) = (self.server, Some(COMMAND));
+        let transmit = Transmit { destination, ecn: None, contents: requests, segment_size, src_ip: None };
+        Ok(self.socket.state.try_send((&self.socket.io).into(), &transmit)?)
     }
 
     /// One request and its answer.
