@@ -93,7 +93,7 @@ impl Client {
         if input.is_none() && patience > self.now {
             return Step::Wait(patience);
         }
-        let target = self.train_target();
+        let target = self.claim_target();
         let needed = wanted.div_ceil(room);
         let numbers = match input {
             // Its answer is no more than an acknowledgement.
@@ -140,7 +140,7 @@ impl Client {
     }
 
     /// For how many numbers a claim should be: more starve small queues.
-    fn train_target(&self) -> u64 {
+    fn claim_target(&self) -> u64 {
         let Some(flow) = &self.flow else { return 1 };
         let window = u64::from(flow.window());
         let smoothed = self.rtt.smoothed().as_micros().max(1) as u64;
