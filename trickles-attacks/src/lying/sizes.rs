@@ -61,56 +61,36 @@ pub(super) fn want_full(
 /// A Hello so short that its answer is one packet, which stands for a whole window.
 const SHORT_HELLO: usize = 300;
 
-/// Grows a window in tiny packets, then wants full ones.
-pub(super) struct Tiny;
+/// Grows a window in packets of a byte, then wants full ones.
+pub(super) struct Tiny {
+    /// Whether each stands behind a full packet, and hence counts as full (section 6.17).
+    pub(super) behind_full: bool,
+}
 
 impl Strategy for Tiny {
     fn name(&self) -> String {
-        "grows its window in tiny packets, then wants full ones".into()
+        let how = if self.behind_full { "pairs of a full and a tiny packet" } else { "tiny packets" };
+        format!("grows its window in {how}, then wants full ones")
     }
 
     fn strength(&self) -> String {
-        "6 round trips of 1 byte a packet".into()
+        format!("6 round trips of 1 byte a {}", if self.behind_full { "full packet" } else { "packet" })
     }
 
     fn run(&self) -> Outcome {
         const ROUNDS: usize = 6;
-        let mut lab = Lab::new();
-        let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, SHORT_HELLO);
-        let mut flight = liar.trains.clone();
-        for _ in 0..ROUNDS {
-            lab.wait(RTT);
-            flight = trains(&claim_each(&mut lab, &mut liar, &flight, 1));
-        }
-        want_full(&mut lab, &liar, &flight, ROUNDS + 1, 1)
-    }
-}
-
-/// Has a packet that counts as full with every full one.
-pub(super) struct HalfEmpty;
-
-impl Strategy for HalfEmpty {
-    fn name(&self) -> String {
-        "grows its window in pairs of which one is tiny, then wants full ones".into()
-    }
-
-    fn strength(&self) -> String {
-        "6 round trips of a packet and a byte".into()
-    }
-
-    /// Section 6.17: what stands behind a full packet counts as full.
-    fn run(&self) -> Outcome {
-        const ROUNDS: usize = 6;
-        let mut lab = Lab::new();
-        let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, BASE_PACKET_SIZE.into());
-        let mut flight = liar.trains.clone();
         let full = (room(BASE_PACKET_SIZE, Form::Abbreviated) - DATA_OVERHEAD) as u64;
+        let (hello, want, packets) =
+            if self.behind_full { (BASE_PACKET_SIZE.into(), full + 1, 2) } else { (SHORT_HELLO, 1, 1) };
+        let mut lab = Lab::new();
+        let mut liar = Liar::connect(&mut lab, 1, CurveId::Cubic, hello);
+        let mut flight = liar.trains.clone();
         for _ in 0..ROUNDS {
             lab.wait(RTT);
-            flight = trains(&claim_each(&mut lab, &mut liar, &flight, full + 1));
+            flight = trains(&claim_each(&mut lab, &mut liar, &flight, want));
         }
-        assert!(flight.iter().all(|train| train.packets.len() == 2));
-        want_full(&mut lab, &liar, &flight, ROUNDS + 1, 2)
+        assert!(flight.iter().all(|train| train.packets.len() == packets));
+        want_full(&mut lab, &liar, &flight, ROUNDS + 1, packets)
     }
 }
 
