@@ -5,6 +5,7 @@
 mod common;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +13,17 @@ use common::{EPOCH, PatternApplication};
 use trickles::client::{Client, ClientConfig};
 use trickles::key_ring::KeyRing;
 use trickles::replay::{FilterConfig, FingerprintFilter};
-use trickles::server::{Outbox, Server, ServerConfig};
+use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Server, ServerConfig, Unanswered};
 use trickles::stats::Discard;
 use trickles::time::Timestamp;
 use trickles::wire::Request;
 
 const PACKET_SIZE: u16 = 1400;
 
-struct Stream {
+struct Stream<A = PatternApplication> {
     client: Client,
     server: Server,
-    application: PatternApplication,
+    application: A,
     outbox: Outbox,
     now: Duration,
 }
@@ -34,6 +35,13 @@ fn line(length: usize) -> Vec<u8> {
 
 impl Stream {
     fn new() -> Self {
+        Self::with(PatternApplication::default())
+    }
+}
+
+impl<A: Application> Stream<A> {
+    /// A stream with a first answer of 1024 bytes.
+    fn with(application: A) -> Self {
         let config = ClientConfig {
             early_input: line(1024),
             packet_size: Some(PACKET_SIZE),
@@ -45,7 +53,7 @@ impl Stream {
         let mut stream = Self {
             client: Client::new(config, [4; 16], Timestamp::ZERO),
             server: Server::new(ServerConfig::default(), ring, filter, [3; 16]),
-            application: PatternApplication::default(),
+            application,
             outbox: Outbox::default(),
             now: Duration::from_millis(1),
         };
@@ -108,4 +116,35 @@ fn a_user_continuation_like_the_remembered_one_is_verified() {
     }
     stream.handle(&request);
     assert_eq!(stream.receive(), 1024);
+}
+
+/// Says of no output where it ends, and has had all there is after 1024 bytes.
+struct Endless;
+
+impl Application for Endless {
+    fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
+        let consumed = event.input.map_or(0, |input| input.bytes.len());
+        Ok(Next { output: 0..u64::MAX, consumed, ..Next::default() })
+    }
+}
+
+impl Output for Endless {
+    fn read(&mut self, _: &[u8], _: Range<u64>, offset: u64, buffer: &mut [u8]) -> Result<usize, Reset> {
+        let count = 1024u64.saturating_sub(offset).min(buffer.len() as u64) as usize;
+        buffer[..count].fill(7);
+        Ok(count)
+    }
+}
+
+/// Where nobody knows how long an answer is, the last one is no sign of the next.
+#[test]
+fn input_into_a_stream_without_a_known_end_claims_no_more_than_an_opening() {
+    let mut stream = Stream::with(Endless);
+    stream.client.write(&line(1024)).unwrap();
+    let request = stream.request();
+    let Some(Request::Claim(claim)) = Request::parse(&request) else { panic!("a request is a claim") };
+    assert!(claim.input.is_some());
+    let positions: u64 = claim.runs.iter().map(|(run, _)| u64::from(run.count)).sum();
+    // Each owns two numbers.
+    assert!(positions <= 5, "{positions} positions");
 }

@@ -320,11 +320,11 @@ impl Client {
         true
     }
 
-    /// How many packets the answer to input may take: as many as the last one, if there was one.
+    /// How many packets the answer to input may take: as many as the last one, if there was one and its end is known.
     pub(super) fn expected(&self) -> Option<u64> {
-        let last = self.outputs.newest().map(|held| held.output.end - held.output.start);
-        let last = last.filter(|&length| length > 0)?;
-        Some(last / room(self.packet_size, Form::Whole) as u64 + 1)
+        let last = &self.outputs.newest()?.output;
+        let known = !last.is_empty() && last.end != u64::MAX;
+        known.then(|| (last.end - last.start) / room(self.packet_size, Form::Whole) as u64 + 1)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of a claim, once each")]
