@@ -9,7 +9,7 @@ use trickles::client::ClientConfig;
 use trickles::key_ring::KeyRing;
 use trickles::replay::FilterConfig;
 use trickles::server::ServerConfig;
-use trickles_driver::replay_filter;
+use trickles_driver::{ServerHandle, replay_filter};
 
 use crate::application::Lines;
 use crate::platform::{Executor, Platform};
@@ -18,6 +18,8 @@ use crate::platform::{Executor, Platform};
 pub struct Running<P: Platform> {
     /// Where it is found.
     pub address: SocketAddr,
+    /// What leads to its counters.
+    pub(crate) handle: ServerHandle,
     stop: oneshot::Sender<()>,
     abort: AbortHandle,
     task: RemoteHandle<Option<P::Server>>,
@@ -43,6 +45,7 @@ impl<P: Platform> Running<P> {
     pub async fn start_with(address: SocketAddr, config: ServerConfig, ring: KeyRing) -> Self {
         let mut server = Self::bind(address, config, ring).await;
         let address = P::server_addr(&server).unwrap();
+        let handle = P::handle(&server);
         let (stop, stopped) = oneshot::channel::<()>();
         let (run, abort) = abortable(async move {
             let stop = stopped.unwrap_or_else(|_| ());
@@ -51,7 +54,7 @@ impl<P: Platform> Running<P> {
         });
         // Its socket is closed before the task is over, for somebody else to have the address.
         let task = P::Executor::run(async move { run.await.ok() });
-        Self { address, stop, abort, task }
+        Self { address, handle, stop, abort, task }
     }
 
     /// A server that does not run yet.

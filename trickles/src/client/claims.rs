@@ -73,8 +73,15 @@ impl Flow {
             runs.push(own);
             let numbers = count(&runs);
             let kind = parent.recover();
-            let own = own_count;
-            (numbers > 0).then_some(Selection { held, kind, runs, numbers, own, adopted, has_evidence: true })
+            (numbers > 0).then_some(Selection {
+                held,
+                kind,
+                runs,
+                numbers,
+                own: own_count,
+                adopted,
+                has_evidence: true,
+            })
         })
     }
 
