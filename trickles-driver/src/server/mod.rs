@@ -239,9 +239,10 @@ impl EventServer {
 
     /// The share of Hellos that the system lets through to this server, 1 unless there is a flood of them.
     ///
-    /// While more than twice as many arrive as it [may answer](ServerConfig::hellos_per_second), the system is told
-    /// to drop as many of them, at random, as would be refused anyway, before they are queued. On Linux and Android;
-    /// elsewhere, and where the system refuses, it lets all of them through.
+    /// While more than twice as many arrive as it [may answer](ServerConfig::hellos_per_second), or as 1000 a second,
+    /// the system is told to drop most of those it would refuse, at random, before they are queued; for up to a second
+    /// after a flood it drops some that would have been answered. On Linux and Android; elsewhere, and where the system
+    /// refuses, it lets all of them through.
     pub fn hello_share(&self) -> f64 {
         self.shared.hello_share.get()
     }

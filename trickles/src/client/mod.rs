@@ -193,7 +193,7 @@ pub struct Client {
     /// Hints that the stream cannot go on, in a row.
     refusals: u32,
     now: Timestamp,
-    /// When the oldest unclaimed position arrived.
+    /// Since when positions wait to be claimed: since the oldest arrived, or since a claim left some over.
     ready_since: Option<Timestamp>,
     /// Last arrival, or first request after a pause.
     active: Timestamp,
