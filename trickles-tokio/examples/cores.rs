@@ -1,7 +1,7 @@
 //! Measures what a second core brings a server that computes something for each request.
 //!
 //! ```console
-//! $ cargo run --release -p trickles-tokio --example cores [-- --work ROUNDS] [--rounds N]
+//! $ cargo run --release -p trickles-tokio --example cores [-- --work STEPS [--rounds N]]
 //! ```
 //!
 //! The server runs in a process of its own, with an event loop on one core or on each of two, and nothing shared but
@@ -39,13 +39,13 @@ const WINDOW: Duration = Duration::from_secs(2);
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Answers each request after so many rounds of arithmetic.
+/// Answers each request after so many steps of arithmetic.
 struct Work(u64);
 
 impl Application for Work {
     fn input(&mut self, event: &Event<'_>) -> std::result::Result<Next, Unanswered> {
         let complete = event.input.map_or(0, |input| input.bytes.len() / REQUEST.len());
-        let done = (0..self.0).fold(1u64, |value, round| black_box(value.wrapping_mul(31) ^ round));
+        let done = (0..self.0).fold(1u64, |value, step| black_box(value.wrapping_mul(31) ^ step));
         let start = event.output.end;
         Ok(Next {
             state: done.to_le_bytes().into(),
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
         ["--work", work, "--rounds", rounds] => {
             rounds.parse().map_err(Into::into).and_then(|rounds| measure(work, rounds))
         }
-        _ => Err("usage: cores [--work ROUNDS [--rounds N]]".into()),
+        _ => Err("usage: cores [--work STEPS [--rounds N]]".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -92,7 +92,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(work: &str, rounds: usize) -> Result<()> {
-    work.parse::<u64>().map_err(|_| "the work is a number of rounds")?;
+    work.parse::<u64>().map_err(|_| "the work is a number of steps")?;
     let mut all = [Vec::new(), Vec::new()];
     for round in 1..=rounds.max(1) {
         for (cores, measured) in (1..).zip(&mut all) {
