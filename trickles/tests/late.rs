@@ -11,6 +11,7 @@ use common::{EPOCH, new_server, path, pattern};
 use trickles::client::{Client, ClientConfig};
 use trickles::server::{Demand, Minisocket, Next, Outbox, Output, Received, Reply, Reset, Server};
 use trickles::time::Timestamp;
+use trickles::wire::{Notice, Response};
 use trickles_netem::{Link, Path};
 
 const ONE_WAY: Duration = Duration::from_millis(20);
@@ -132,6 +133,8 @@ impl World {
             (_, Some(_)) if self.log.closed => Reply::Next(self.log.next(0)),
             (_, Some(start)) if start >= self.log.length => {
                 self.server.park(&minisocket, PATIENCE, now, outbox);
+                // Of a request and its repetitions one is answered.
+                self.parked.retain(|parked| parked.id() != minisocket.id());
                 self.parked.push(minisocket);
                 self.most_parked = self.most_parked.max(self.parked.len());
                 return;
@@ -244,6 +247,21 @@ fn an_hour_of_waiting_costs_what_the_server_asks_for() {
     world.write(100);
     world.run(PATIENCE);
     assert_eq!(world.read, 200);
+}
+
+/// How long it was held is no reason to spend a position on an answer without output.
+#[test]
+fn what_was_held_for_nothing_is_told_to_wait() {
+    let mut world = World::new(0.0);
+    world.write(100);
+    world.run(PATIENCE);
+    let held = world.parked.pop().expect("the client waits for more");
+    let (mut outbox, now) = (Outbox::default(), world.server_now());
+    world.server.respond(held, Reply::Output, &mut world.log, now, &mut outbox).unwrap();
+    let answers: Vec<_> = outbox.packets().filter_map(Response::parse).collect();
+    let pending =
+        |answer: &Response<'_>| matches!(answer, Response::Notice { notice: Notice::Pending(_), .. });
+    assert!(answers.len() == 1 && answers.iter().all(pending), "{answers:?}");
 }
 
 /// Nothing is held back where there is more than is asked for.

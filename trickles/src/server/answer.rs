@@ -37,6 +37,8 @@ pub(super) struct Answer<'a> {
     pub(super) states: States<'a>,
     /// Frames that go into the first packet.
     pub(super) front: Vec<u8>,
+    /// How many bytes of these are no reason for a packet: those of a Hold.
+    pub(super) hold: usize,
     pub(super) packet_size: usize,
     pub(super) budget: Budget,
     /// Positions granted so far.
@@ -81,7 +83,6 @@ impl Answer<'_> {
         // The header follows when the packet is numbered.
         self.outbox.bytes.extend(TRAIN_HEADER);
         self.outbox.bytes.put(&self.front);
-        self.front.clear();
         let room = limit - (self.outbox.bytes.len() - start) - reserve;
         let mut exhausted = false;
         let mut failed = None;
@@ -97,10 +98,12 @@ impl Answer<'_> {
         });
         self.dry |= exhausted;
         let length = self.outbox.bytes.len() - start;
-        if failed.is_some() || length == TRAIN_HEADER {
+        if failed.is_some() || length == TRAIN_HEADER + self.hold {
             self.outbox.bytes.truncate(start);
             return failed.map_or(Ok(false), Err);
         }
+        self.front.clear();
+        self.hold = 0;
         self.cut |= cut;
         self.stopped |= cut || exhausted;
         self.outbox.bytes.pad(start + self.packet_size);

@@ -43,6 +43,7 @@ impl Server {
         if hold >= MIN_HOLD_MICROS {
             Frame::Hold(hold).emit(&mut front);
         }
+        let hold = front.len();
         // Two user continuations might not fit into a packet.
         if !matches!(reply, Reply::Next(_)) {
             front.extend_from_slice(&minisocket.front);
@@ -72,6 +73,7 @@ impl Server {
             output,
             states: minisocket.states(next.as_ref()),
             front,
+            hold,
             packet_size: usize::from(minisocket.packet_size),
             budget: budget(&minisocket),
             granted: 0,
