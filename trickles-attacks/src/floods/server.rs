@@ -37,6 +37,8 @@ pub(super) struct ServerProcess {
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
     pub(super) address: SocketAddr,
+    /// How many datagrams it had looked at when it was asked last.
+    received: u64,
 }
 
 /// How a server is written.
@@ -75,7 +77,7 @@ impl ServerProcess {
         let (commands, answers) = (child.stdin.take(), child.stdout.take());
         let (commands, answers) = commands.zip(answers).ok_or_else(|| anyhow!("no pipes"))?;
         let address = (Ipv4Addr::LOCALHOST, 0).into();
-        let mut this = Self { child, commands, answers: BufReader::new(answers), address };
+        let mut this = Self { child, commands, answers: BufReader::new(answers), address, received: 0 };
         this.address = this.line()?.parse().context("the server does not start")?;
         Ok(this)
     }
@@ -84,12 +86,14 @@ impl ServerProcess {
         self.commands.write_all(COUNT)?;
         let line = self.line()?;
         let counted = line.split_once(' ').context("the server does not count")?;
-        Ok(Counters { received: counted.0.parse()?, sent_bytes: counted.1.parse()? })
+        self.received = counted.0.parse()?;
+        Ok(Counters { received: self.received, sent_bytes: counted.1.parse()? })
     }
 
-    /// Has `send` send it a datagram that comes alone, and waits until that is dealt with.
+    /// Has `send` send it a datagram that comes alone, and waits until that is dealt with. All that was sent before has to
+    /// be [counted](Self::counters).
     pub(super) fn ask(&mut self, send: impl FnOnce(SocketAddr) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let before = self.counters()?.received;
+        let before = self.received;
         send(self.address)?;
         let mut patience = 10_000;
         while self.counters()?.received == before {

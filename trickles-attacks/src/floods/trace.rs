@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use trickles::client::{Client, ClientConfig};
 use trickles::time::Timestamp;
-use trickles::wire::MAX_PACKET_SIZE;
+use trickles::wire::{ClaimKind, MAX_PACKET_SIZE, Request};
 
 use super::flooder::TRAIN;
 use super::pattern;
@@ -20,11 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MAX_ATTEMPTS: usize = 10;
 /// How long after its last packet nothing more is on its way.
 const QUIET: Duration = Duration::from_millis(100);
-/// The type of a Hello, docs/protocol.md section 2.3.
-const HELLO: u8 = 1;
 
-/// Downloads `length` bytes at `address`: the socket, and every request in the order it was sent but for the
-/// Hello, which opens another stream each time.
+/// Downloads `length` bytes at `address`: the socket, and every request in the order it was sent but for
+/// [openings](opens).
 pub(super) fn record(
     server: &mut ServerProcess,
     address: Ipv4Addr,
@@ -59,10 +57,11 @@ pub(super) fn record(
             Err(error) => return Err(error.into()),
         }
     }
-    requests.retain(|request| request[1] != HELLO);
+    requests.retain(|request| !opens(request));
     // What was lost, or cut short, is granted when it is asked for again: until nothing is left.
     socket.set_read_timeout(Some(QUIET))?;
     while socket.recv(&mut buffer).is_ok() {}
+    server.counters()?;
     for _ in 0..MAX_ATTEMPTS {
         for request in &requests {
             // Several at once could be overlooked behind each other.
@@ -77,6 +76,17 @@ pub(super) fn record(
         }
     }
     bail!("a transfer that is asked for again goes on bringing output")
+}
+
+/// Whether this is a Hello, which opens another stream each time, or what a transfer that was held up sends: Restart or
+/// Resume, which open another epoch in each slot of 200 ms. What these bring is what `lying::openings` is about.
+fn opens(request: &[u8]) -> bool {
+    match Request::parse(request) {
+        Some(Request::Claim(claim)) => {
+            matches!(claim.kind, ClaimKind::Restart { .. } | ClaimKind::Resume { .. })
+        }
+        other => matches!(other, Some(Request::Hello(_))),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "it drives the protocol, so it is what reads the clock")]
