@@ -46,6 +46,8 @@ const SETTLE: Duration = Duration::from_millis(200);
 const WINDOW: Duration = Duration::from_millis(800);
 /// How many datagrams are sent to measure amplification: fewer than a server has in reserve for Hellos.
 const UNHURRIED: usize = 1000;
+/// How long the flood of a trial lasts, and then rests.
+const BURST: Duration = Duration::from_millis(1);
 /// More than a server receives into at once.
 const BUFFERS: usize = 64;
 /// Where server and honest client run, and where the flooder does.
@@ -113,14 +115,16 @@ pub fn attempt(
     for manner in [Manner::Apart, Manner::Together] {
         let sent = flooder.sent() + datagrams;
         let received = client.received() + download / 2;
-        flooder.aim(Some((server.address, manner)));
         while flooder.sent() < sent || client.received() < received {
             if client.has_ended() || flooder.has_ended() {
                 break;
             }
-            pause(Duration::from_millis(1));
+            flooder.aim(Some((server.address, manner)));
+            pause(BURST);
+            // Without a rest, a machine whose other core is taken may run nothing but the flooder.
+            flooder.aim(None);
+            pause(BURST);
         }
-        flooder.aim(None);
         if manner == Manner::Apart {
             before = server.resident()?;
         }
