@@ -15,6 +15,12 @@ const PAGE: u64 = 100 << 10;
 const AMOUNTS: [Amount; 3] = [Amount::Bytes(PAGE), Amount::Bytes(1 << 20), Amount::Endless];
 /// How long flows share a bottleneck, in seconds.
 const SHARING: u32 = 25;
+/// Up to so much is added to the delay of each packet that shares a bottleneck, its order kept: the time in which five
+/// packets leave the queue. Without any, packets come to a full queue in step with those that leave it, and who is in
+/// step decides who loses, not how much a flow sends: the phase effects of Floyd and Jacobson (1992).
+const JITTER: &str = "500us";
+/// What the share is told for, too.
+const OTHER_JITTERS: [&str; 3] = ["250us", "1ms", "2ms"];
 
 /// The scenarios of some sets; of those alone all combinations, or some in which every pair of values meets.
 pub(crate) fn scenarios(sets: &[Set], full: bool) -> Vec<Scenario> {
@@ -58,31 +64,43 @@ fn cells(choices: &[Vec<usize>]) -> Vec<Scenario> {
     choices.iter().map(cell).collect()
 }
 
+/// Flows that share a bottleneck. The first group is the one whose share is told.
 fn beside() -> Vec<Scenario> {
+    let usual = Scenario::alone(Path::USUAL, Direction::Download, Amount::Endless);
     let mut scenarios = Vec::new();
-    let mut add = |title: String, groups: Vec<Group>| {
-        scenarios.push(Scenario {
+    let mut add = |title: &str, groups: &[Group], jitters: &[Option<&str>]| {
+        scenarios.extend(jitters.iter().map(|jitter| Scenario {
             set: Set::Beside,
-            title,
-            groups,
+            title: match jitter {
+                Some(JITTER) => title.to_owned(),
+                Some(jitter) => format!("{title}, jitter of {jitter}"),
+                None => format!("{title}, no jitter"),
+            },
+            groups: groups.to_vec(),
+            options: jitter.iter().flat_map(|jitter| ["--jitter", jitter]).map(str::to_owned).collect(),
             seconds: SHARING,
-            ..Scenario::alone(Path::USUAL, Direction::Download, Amount::Endless)
-        });
+            ..usual.clone()
+        }));
     };
     let group = |contender, flows, after| Group { contender, flows, after };
+    let (ours, cubic) = (Contender::Trickles, Contender::Cubic);
+    let both = [Some(JITTER), None];
     for kind in Contender::KERNEL {
-        for (ours, theirs) in [(1, 1), (1, 4), (1, 10), (4, 1), (10, 1)] {
-            let groups = vec![group(Contender::Trickles, ours, 0), group(kind, theirs, 0)];
-            add(format!("{ours} of ours, {theirs} {}", kind.name()), groups);
+        for (count, theirs) in [(1, 1), (1, 4), (1, 10), (4, 1), (10, 1)] {
+            let groups = [group(ours, count, 0), group(kind, theirs, 0)];
+            let jitters = if kind == cubic { &both[..] } else { &both[..1] };
+            add(&format!("{count} of ours, {theirs} {}", kind.name()), &groups, jitters);
         }
     }
-    for kind in [Contender::Trickles, Contender::Cubic] {
-        add(format!("4 {} among themselves", kind.name()), vec![group(kind, 4, 0)]);
+    add("1 of ours, 4 cubic", &[group(ours, 1, 0), group(cubic, 4, 0)], &OTHER_JITTERS.map(Some));
+    for kind in [ours, cubic] {
+        add(&format!("4 {} among themselves", kind.name()), &[group(kind, 4, 0)], &both[..1]);
     }
     let late = SHARING / 5;
-    let (ours, cubic) = (Contender::Trickles, Contender::Cubic);
-    add("1 of ours comes to 1 cubic".into(), vec![group(ours, 1, late), group(cubic, 1, 0)]);
-    add("1 cubic comes to 1 of ours".into(), vec![group(ours, 1, 0), group(cubic, 1, late)]);
+    add("1 of ours comes to 1 cubic", &[group(ours, 1, late), group(cubic, 1, 0)], &both);
+    add("1 cubic comes to 1 of ours", &[group(ours, 1, 0), group(cubic, 1, late)], &both);
+    // What late comers of the kernel's get from each other.
+    add("1 cubic comes to 1 cubic", &[group(cubic, 1, 0), group(cubic, 1, late)], &both);
     scenarios
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn longest_gap(outcome: &Outcome) -> Option<f64> {
 
 /// What flows that share a bottleneck got, while all were there.
 pub(crate) struct Sharing {
-    /// The mean of ours in parts of the mean of theirs.
+    /// The mean of the first group in parts of the mean of the other.
     pub(crate) share: Option<f64>,
     /// Jain's index over all.
     pub(crate) jain: f64,
@@ -89,25 +89,18 @@ impl Sharing {
         // The first fifth of the time together is start-up.
         let end = f64::from(scenario.seconds);
         let from = last + (end - last) / 5.0;
-        let first = outcome.flows.iter().map(|flow| flow.start).min()?;
+        let begin = outcome.flows.iter().map(|flow| flow.start).min()?;
         let rate = |flow: &FlowOutcome| {
-            let began = flow.start.saturating_sub(first) as f64 / 1e6;
+            let began = flow.start.saturating_sub(begin) as f64 / 1e6;
             flow.rate_between(from - began, end - began)
         };
-        let rates: Vec<(Contender, f64)> =
-            outcome.flows.iter().map(|flow| Some((flow.contender, rate(flow)?))).collect::<Option<_>>()?;
-        let mean = |ours: bool| {
-            let of: Vec<f64> = rates
-                .iter()
-                .filter(|(contender, _)| (*contender == Contender::Trickles) == ours)
-                .map(|(_, rate)| *rate)
-                .collect();
-            (!of.is_empty()).then(|| of.iter().sum::<f64>() / of.len() as f64)
-        };
-        let sum: f64 = rates.iter().map(|(_, rate)| rate).sum();
-        let squares: f64 = rates.iter().map(|(_, rate)| rate * rate).sum();
+        let rates: Vec<f64> = outcome.flows.iter().map(rate).collect::<Option<_>>()?;
+        let mean = |of: &[f64]| (!of.is_empty()).then(|| of.iter().sum::<f64>() / of.len() as f64);
+        let (first, other) = rates.split_at_checked(scenario.groups.first()?.flows)?;
+        let sum: f64 = rates.iter().sum();
+        let squares: f64 = rates.iter().map(|rate| rate * rate).sum();
         Some(Self {
-            share: mean(true).zip(mean(false)).map(|(ours, theirs)| ours / theirs),
+            share: mean(first).zip(mean(other)).map(|(first, other)| first / other),
             jain: sum * sum / (rates.len() as f64 * squares),
             sum,
         })

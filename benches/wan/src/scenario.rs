@@ -142,6 +142,11 @@ impl Scenario {
         matches!(self.amount, Amount::Bytes(_))
     }
 
+    /// Whether the delay varies.
+    pub(crate) fn has_jitter(&self) -> bool {
+        self.options.iter().any(|option| option == "--jitter")
+    }
+
     /// What distinguishes it from all others, in results that are kept.
     pub(crate) fn name(&self) -> String {
         let direction = match self.direction {

@@ -42,6 +42,7 @@ pub(crate) fn verdicts(results: &Results<'_>, all: &[Scenario]) -> String {
     let mut bbr = Promise::new("1 % random loss, goodput to bbr's: at least 0.8", 0.8, f64::MAX);
     let mut page = Promise::new("100 KiB over a fresh connection, time to cubic's: below 1", 0.0, 0.999);
     let mut shares = Promise::new("beside cubic, share of ours to theirs: 0.8 to 1.25", 0.8, 1.25);
+    let mut in_step = Promise::new("the same without any jitter", 0.8, 1.25);
     let mut stall =
         Promise::new("ugly paths, longest silence beyond 2 round trips: at most 200 ms", f64::MIN, 200.0);
     let mut outage = Promise::new("outage of 2 s, silence beyond it: at most 1000 ms", f64::MIN, 1000.0);
@@ -70,9 +71,10 @@ pub(crate) fn verdicts(results: &Results<'_>, all: &[Scenario]) -> String {
                 page.add(scenario, ratio.filter(|_| is_plain));
             }
             (Set::Beside, _) => {
-                let is_cubic = scenario.groups.iter().any(|group| group.contender == Contender::Cubic);
+                let has = |kind| scenario.groups.iter().any(|group| group.contender == kind);
                 let share = results.median(scenario, ours, |outcome| Sharing::new(scenario, outcome)?.share);
-                shares.add(scenario, share.filter(|_| is_cubic));
+                let promise = if scenario.has_jitter() { &mut shares } else { &mut in_step };
+                promise.add(scenario, share.filter(|_| has(ours) && has(Contender::Cubic)));
             }
             (Set::Ugly, _) if scenario.title.starts_with("outage") => {
                 outage.add(scenario, gap.map(|gap| gap - 2000.0));
@@ -81,7 +83,7 @@ pub(crate) fn verdicts(results: &Results<'_>, all: &[Scenario]) -> String {
         }
     }
     let mut out = String::from("| promise | holds in | worst |\n|---|---|---|\n");
-    for promise in [cubic, full, wire, lossy, bbr, page, shares, stall, outage] {
+    for promise in [cubic, full, wire, lossy, bbr, page, shares, in_step, stall, outage] {
         let kept = promise.figures.iter().filter(|(_, figure)| promise.excess(*figure) <= 0.0).count();
         let excess = |figure: &&(String, f64)| promise.excess(figure.1);
         let worst = promise.figures.iter().max_by(|a, b| excess(a).total_cmp(&excess(b)));
