@@ -187,22 +187,24 @@ fn a_loss_in_slow_start_leaves_the_path_full() {
     }
 }
 
-/// What arrives after it was taken for lost teaches the client to wait longer, also when that loss has already ended the
-/// epoch. The windows lost until then do not come back: a fifth of all packets half a round trip late ends slow start early.
+/// What arrives after it was taken for lost teaches the client to wait longer, and slow start that such a loss has ended
+/// begins again.
 #[test]
 fn reordering_is_not_loss_for_long() {
-    for (reorder, delay, least) in [(0.05, 5, 90.0), (0.2, 20, 35.0)] {
+    for (reorder, delay, seed) in
+        [(0.01, 1, 1), (0.05, 5, 2), (0.1, 20, 3), (0.2, 10, 4), (0.2, 20, 5), (0.2, 20, 6)]
+    {
         let down =
             Path { reorder, reorder_delay: Duration::from_millis(delay), ..path(100, ONE_WAY, bdp(100)) };
-        let mut world = World::new(ample(), down, 5);
+        let mut world = World::new(ample(), down, seed);
         world.fetch(FOREVER, Duration::ZERO, config());
-        let (used, goodput) = utilisation(world, 100, 3, 23);
+        let (used, goodput) = utilisation(world, 100, 1, 10);
         println!(
             "{} % of packets {delay} ms late: {:.1} % used, goodput {goodput:.2} Mbit/s",
             reorder * 100.0,
             used * 100.0
         );
-        assert!(goodput >= least, "{reorder}, {delay} ms: {goodput}");
+        assert!(goodput >= 60.0, "{reorder}, {delay} ms: {goodput}");
     }
 }
 

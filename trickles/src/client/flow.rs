@@ -98,6 +98,10 @@ pub(crate) struct Flow {
     lost: RangeSet,
     /// Those of the epoch before: if they come after all, what ended it was no loss.
     lost_before: RangeSet,
+    /// The newest continuation of the epoch before, if a loss ended its slow start.
+    cut_off: Option<HeldTrain>,
+    /// Whether a mark counts as lost.
+    marks: bool,
     /// Reordering tolerated, in eighths of the round-trip time.
     reorder_eighths: u32,
     /// Share of claims that needed to be presented again, in 1/65536.
@@ -137,6 +141,8 @@ impl Flow {
             rate: ArrivalRate::default(),
             lost: RangeSet::default(),
             lost_before: RangeSet::default(),
+            cut_off: None,
+            marks: false,
             reorder_eighths: 2,
             request_loss: SUPPOSED_REQUEST_LOSS,
             double_grants: 0,
@@ -249,6 +255,7 @@ impl Flow {
         if congested {
             // It ends the epoch as a loss does.
             self.lost.insert(numbers.clone());
+            self.marks = true;
         }
         let Some(index) = self.run_index(numbers.start) else { return arrival };
         let run = &mut self.runs[index];
@@ -366,6 +373,8 @@ impl Flow {
         }
         let carried = self.carried(smoothed);
         let Some(next) = self.epoch.recover(lost, carried, rtt) else { return false };
+        let is_cut_off = self.in_slow_start() && !std::mem::take(&mut self.marks);
+        self.cut_off = self.held.back().filter(|_| is_cut_off).cloned();
         self.parent = Some(Parent { epoch: self.epoch, lost, carried, rtt, proof: self.proof });
         self.epoch = next;
         self.rate.start_epoch();
@@ -375,6 +384,13 @@ impl Flow {
         self.lost_before = std::mem::take(&mut self.lost);
         self.claimed.insert(lost..lost + 1);
         true
+    }
+
+    /// The continuation from which slow start goes on, if it was ended by packets that have all come after all, none of
+    /// its flight being under way any more.
+    pub(crate) fn wrongly_cut_off(&self) -> Option<&HeldTrain> {
+        let has_come = || self.runs.front().is_none_or(|run| run.numbers.start >= self.epoch.base);
+        self.cut_off.as_ref().filter(|_| self.lost_before.end().is_none() && has_come())
     }
 
     pub(crate) fn measure_rate(&mut self, smoothed: Duration, now: Timestamp) {

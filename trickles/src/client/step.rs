@@ -95,6 +95,13 @@ impl Client {
         }
         let target = self.claim_target();
         let needed = wanted.div_ceil(room);
+        // Slow start begins again where nothing was lost, once what is under way has come.
+        if needed > u64::from(INITIAL_WINDOW)
+            && flow.wrongly_cut_off().is_some()
+            && self.now >= self.resume_after
+        {
+            return if flow.runs.is_empty() { Step::Resume } else { Step::Idle };
+        }
         let numbers = match input {
             // Its answer is no more than an acknowledgement.
             Some(Chunk { more: true, .. }) => 1,

@@ -166,9 +166,12 @@ impl Client {
     }
 
     fn emit_reopening(&mut self, kind: OpeningKind, echo: u64, out: &mut Vec<u8>) -> Option<OpeningSent> {
-        let (sealed, fields) =
-            self.flow.as_ref()?.newest().map(|newest| (newest.sealed.clone(), newest.fields))?;
-        let exit = self.flow.as_ref()?.exit_of(&fields);
+        let flow = self.flow.as_ref()?;
+        let (held, exit) = match flow.wrongly_cut_off().filter(|_| kind == OpeningKind::Resume) {
+            Some(held) => (held, None),
+            None => flow.newest().map(|newest| (newest, flow.exit_of(&newest.fields)))?,
+        };
+        let sealed = held.sealed.clone();
         let rtt = self.rtt.declared();
         let (kind, packets) = match kind {
             OpeningKind::Restart { attempt } => (ClaimKind::Restart { attempt, rtt }, RESTART_WINDOW),

@@ -198,9 +198,8 @@ impl Flow {
             for number in run.numbers.start.max(numbers.start)..run.numbers.end.min(numbers.end) {
                 if run.strike(number) {
                     run.bytes(number..number + 1, &mut *release);
-                    if number >= self.epoch.base {
-                        self.lost.insert(number..number + 1);
-                    }
+                    let lost = if number >= self.epoch.base { &mut self.lost } else { &mut self.lost_before };
+                    lost.insert(number..number + 1);
                 }
             }
             let before = self.runs.len();
