@@ -15,7 +15,7 @@ const PAGE: u64 = 100 << 10;
 const AMOUNTS: [Amount; 3] = [Amount::Bytes(PAGE), Amount::Bytes(1 << 20), Amount::Endless];
 /// How long flows share a bottleneck, in seconds.
 const SHARING: u32 = 25;
-/// Up to so much is added to the delay of each packet that shares a bottleneck, its order kept: the time in which five
+/// Up to so much is added to the delay of each packet that shares a bottleneck, its order kept: the time in which four
 /// packets leave the queue. Without any, packets come to a full queue in step with those that leave it, and who is in
 /// step decides who loses, not how much a flow sends: the phase effects of Floyd and Jacobson (1992).
 const JITTER: &str = "500us";

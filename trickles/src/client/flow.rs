@@ -4,6 +4,7 @@ mod granted;
 mod held;
 mod losses;
 mod rate;
+mod recovery;
 #[cfg(test)]
 mod tests;
 
@@ -15,12 +16,13 @@ use std::time::Duration;
 pub(crate) use self::held::HeldTrain;
 use self::losses::Gap;
 use self::rate::ArrivalRate;
+pub(crate) use self::recovery::Parent;
 use super::ranges::RangeSet;
 use super::run::{Run, mask};
 use crate::continuation::Continuation;
-use crate::epoch::{Epoch, INITIAL_WINDOW, SlowStartExit, curve};
+use crate::epoch::{Epoch, INITIAL_WINDOW, SlowStartExit};
 use crate::time::Timestamp;
-use crate::wire::{ClaimKind, DATA_OVERHEAD, Form, MAX_RUNS, Train, room};
+use crate::wire::{DATA_OVERHEAD, Form, MAX_RUNS, Train, room};
 
 /// Which share of claims is supposed to be lost before it is known, in 1/65536: a loss in the first slow start that is
 /// none of the answers' costs a flow many seconds.
@@ -29,28 +31,6 @@ const SUPPOSED_REQUEST_LOSS: u32 = 12_000;
 const MAX_DEPTH: u32 = MAX_RUNS as u32 - 1;
 /// Most reordering tolerated: a round trip.
 const MAX_REORDER_EIGHTHS: u32 = 8;
-
-/// The epoch whose loss began the current one. What its flight earns is still being claimed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Parent {
-    pub(crate) epoch: Epoch,
-    /// The first lost position.
-    pub(crate) lost: u64,
-    /// The packets that the path was found to have held, declared for the whole flight.
-    carried: u32,
-    /// The round-trip time declared for the whole flight, in microseconds.
-    pub(crate) rtt: u32,
-    /// Proof of all before `lost`.
-    pub(crate) proof: u64,
-}
-
-impl Parent {
-    /// What claims of the flight say of the loss.
-    pub(crate) fn recover(&self) -> ClaimKind {
-        let Self { lost, carried, rtt, proof, .. } = *self;
-        ClaimKind::Recover { lost, carried, rtt, proof }
-    }
-}
 
 /// What the arrival of a numbered packet meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,8 +80,8 @@ pub(crate) struct Flow {
     lost_before: RangeSet,
     /// The newest continuation of the epoch before, if a loss ended its slow start.
     cut_off: Option<HeldTrain>,
-    /// Whether a mark counts as lost.
-    marks: bool,
+    /// Whether a queue has marked a packet since the epoch began.
+    marked_by_queue: bool,
     /// Reordering tolerated, in eighths of the round-trip time.
     reorder_eighths: u32,
     /// Share of claims that needed to be presented again, in 1/65536.
@@ -142,7 +122,7 @@ impl Flow {
             lost: RangeSet::default(),
             lost_before: RangeSet::default(),
             cut_off: None,
-            marks: false,
+            marked_by_queue: false,
             reorder_eighths: 2,
             request_loss: SUPPOSED_REQUEST_LOSS,
             double_grants: 0,
@@ -255,7 +235,10 @@ impl Flow {
         if congested {
             // It ends the epoch as a loss does.
             self.lost.insert(numbers.clone());
-            self.marks = true;
+        }
+        if marked {
+            self.marked_by_queue = true;
+            self.cut_off = None;
         }
         let Some(index) = self.run_index(numbers.start) else { return arrival };
         let run = &mut self.runs[index];
@@ -359,59 +342,8 @@ impl Flow {
         numbers.start >= self.prefix && numbers.end <= self.asked && !self.beyond.contains_key(&numbers.start)
     }
 
-    /// Whether the first missing number is lost.
-    pub(crate) fn has_lost_next(&self) -> bool {
-        self.lost.contains(self.prefix)
-    }
-
-    /// Enters the next epoch if the first missing number is lost and every position before it is claimed:
-    /// proportional rate reduction begins.
-    pub(crate) fn recover(&mut self, rtt: u32, smoothed: Duration) -> bool {
-        let lost = self.prefix;
-        if !self.has_lost_next() || self.claimed.first_gap(self.epoch.base, lost).is_some() {
-            return false;
-        }
-        let carried = self.carried(smoothed);
-        let Some(next) = self.epoch.recover(lost, carried, rtt) else { return false };
-        let is_cut_off = self.in_slow_start() && !std::mem::take(&mut self.marks);
-        self.cut_off = self.held.back().filter(|_| is_cut_off).cloned();
-        self.parent = Some(Parent { epoch: self.epoch, lost, carried, rtt, proof: self.proof });
-        self.epoch = next;
-        self.rate.start_epoch();
-        self.prefix = next.base;
-        self.proof = 0;
-        self.beyond.clear();
-        self.lost_before = std::mem::take(&mut self.lost);
-        self.claimed.insert(lost..lost + 1);
-        true
-    }
-
-    /// The continuation from which slow start goes on, if it was ended by packets that have all come after all, none of
-    /// its flight being under way any more.
-    pub(crate) fn wrongly_cut_off(&self) -> Option<&HeldTrain> {
-        let has_come = || self.runs.front().is_none_or(|run| run.numbers.start >= self.epoch.base);
-        self.cut_off.as_ref().filter(|_| self.lost_before.end().is_none() && has_come())
-    }
-
     pub(crate) fn measure_rate(&mut self, smoothed: Duration, now: Timestamp) {
         self.rate.measure(smoothed, now);
-    }
-
-    /// The round trip that a loss leaves if the queue falls as the window does.
-    pub(crate) fn reduced(&self, smoothed: Duration) -> Duration {
-        let micros = u32::try_from(smoothed.as_micros()).unwrap_or(u32::MAX);
-        Duration::from_micros(curve::curve(self.epoch.curve).reduced(micros).into())
-    }
-
-    /// From which window the loss of the first missing number reduces. An epoch that began with slow start may have one
-    /// far beyond what the path holds at the rate it has shown.
-    fn carried(&self, smoothed: Duration) -> u32 {
-        const LEAST_SHARE: u32 = 4;
-        let window = self.epoch.window(self.prefix - self.epoch.base);
-        if self.epoch.growth.window0 >= self.epoch.growth.ssthresh {
-            return window;
-        }
-        self.rate.held(smoothed).max(self.epoch.growth.window0).max(window.div_ceil(LEAST_SHARE)).min(window)
     }
 
     /// Declares the end of slow start: all positions claimed from here on grow by congestion avoidance.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::flow::Flow;
 use super::upload::Chunk;
 use super::{Client, OpeningKind};
 use crate::continuation::SEALED_LENGTH;
@@ -96,10 +97,7 @@ impl Client {
         let target = self.claim_target();
         let needed = wanted.div_ceil(room);
         // Slow start begins again where nothing was lost, once what is under way has come.
-        if needed > u64::from(INITIAL_WINDOW)
-            && flow.wrongly_cut_off().is_some()
-            && self.now >= self.resume_after
-        {
+        if self.begins_again(flow) {
             return if flow.runs.is_empty() { Step::Resume } else { Step::Idle };
         }
         let numbers = match input {
@@ -144,6 +142,20 @@ impl Client {
             return Step::Wait(since + delay);
         }
         Step::Claim { numbers, input }
+    }
+
+    /// Whether slow start that was ended without a loss is to begin again. Input and what is parked are not kept waiting,
+    /// and it is not worth it for what the window brings in two round trips.
+    fn begins_again(&self, flow: &Flow) -> bool {
+        let enough = 2 * u64::from(flow.window()) * room(self.packet_size, Form::Absent) as u64;
+        let wanted =
+            || self.outputs.wanted(self.assembler.read_offset(), self.assembler.limit(), enough) >= enough;
+        flow.wrongly_cut_off(self.rtt.smoothed(), self.now).is_some()
+            && !self.short
+            && self.now >= self.resume_after
+            && self.due_input().is_none()
+            && flow.parked_until(false).is_none()
+            && wanted()
     }
 
     /// For how many numbers a claim should be: more starve small queues.

@@ -167,10 +167,12 @@ impl Client {
 
     fn emit_reopening(&mut self, kind: OpeningKind, echo: u64, out: &mut Vec<u8>) -> Option<OpeningSent> {
         let flow = self.flow.as_ref()?;
-        let (held, exit) = match flow.wrongly_cut_off().filter(|_| kind == OpeningKind::Resume) {
-            Some(held) => (held, None),
-            None => flow.newest().map(|newest| (newest, flow.exit_of(&newest.fields)))?,
-        };
+        let (held, exit) =
+            match flow.wrongly_cut_off(self.rtt.smoothed(), self.now).filter(|_| kind == OpeningKind::Resume)
+            {
+                Some(held) => (held, None),
+                None => flow.newest().map(|newest| (newest, flow.exit_of(&newest.fields)))?,
+            };
         let sealed = held.sealed.clone();
         let rtt = self.rtt.declared();
         let (kind, packets) = match kind {
