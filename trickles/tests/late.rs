@@ -55,11 +55,17 @@ struct World {
     ended: bool,
     requests: u64,
     read_at: Duration,
+    /// The client's application does not read.
+    reads_nothing: bool,
 }
 
 impl World {
     fn new(loss: f64) -> Self {
-        let ugly = Path { loss, duplicate: loss, reorder: loss, ..path(50, ONE_WAY, 200_000) };
+        Self::over(Path { loss, duplicate: loss, reorder: loss, ..path(50, ONE_WAY, 200_000) })
+    }
+
+    /// The same path in both directions.
+    fn over(ugly: Path) -> Self {
         let config = ClientConfig { early_input: b"follow\n".to_vec(), ..ClientConfig::default() };
         Self {
             now: Duration::ZERO,
@@ -74,6 +80,7 @@ impl World {
             ended: false,
             requests: 0,
             read_at: Duration::ZERO,
+            reads_nothing: false,
         }
     }
 
@@ -88,17 +95,8 @@ impl World {
     fn drive(&mut self) {
         let now = self.client_now();
         self.client.handle_timeout(now);
-        let mut buffer = [0; 4096];
-        while let Ok(Some(count)) = self.client.read(&mut buffer) {
-            self.ended |= count == 0;
-            if count == 0 {
-                break;
-            }
-            for (&byte, at) in buffer[..count].iter().zip(self.read..) {
-                assert_eq!(byte, pattern(5, at), "byte {at}");
-            }
-            self.read += count as u64;
-            self.read_at = self.now;
+        if !self.reads_nothing {
+            self.read();
         }
         let mut datagram = Vec::new();
         while self.client.poll_transmit(now, &mut datagram) {
@@ -120,6 +118,22 @@ impl World {
             self.answer(minisocket.into_owned(), &mut outbox);
         }
         self.send(&outbox);
+    }
+
+    /// Takes what has arrived.
+    fn read(&mut self) {
+        let mut buffer = [0; 4096];
+        while let Ok(Some(count)) = self.client.read(&mut buffer) {
+            self.ended |= count == 0;
+            if count == 0 {
+                break;
+            }
+            for (&byte, at) in buffer[..count].iter().zip(self.read..) {
+                assert_eq!(byte, pattern(5, at), "byte {at}");
+            }
+            self.read += count as u64;
+            self.read_at = self.now;
+        }
     }
 
     /// Answers if there is anything to send; otherwise the event waits.
@@ -262,6 +276,37 @@ fn what_was_held_for_nothing_is_told_to_wait() {
     let pending =
         |answer: &Response<'_>| matches!(answer, Response::Notice { notice: Notice::Pending(_), .. });
     assert!(answers.len() == 1 && answers.iter().all(pending), "{answers:?}");
+}
+
+/// A stream that was taken up again to wait is answered with what appears, and goes on from there.
+#[test]
+fn what_appears_for_a_resumed_stream_is_pushed_too() {
+    let mut world = World::new(0.0);
+    (world.reads_nothing, world.log.length) = (true, 1 << 30);
+    world.run(3 * PATIENCE);
+    world.read();
+    // The client has room again, and all that there is.
+    (world.reads_nothing, world.log.length) = (false, world.read);
+    for _ in 0..10 {
+        world.run(Duration::from_millis(100));
+        assert_eq!(world.read, world.log.length);
+        world.write(100);
+    }
+}
+
+/// Slow start that reordering has ended begins again when all that is under way has come, which may be never.
+#[test]
+fn what_is_parked_holds_nothing_up() {
+    let late = Duration::from_millis(20);
+    let mut world = World::over(Path { reorder: 0.2, reorder_delay: late, ..path(50, ONE_WAY, 200_000) });
+    world.write(300_000);
+    world.run(3 * PATIENCE);
+    for round in 0..=60 {
+        assert_eq!(world.read, 300_000 + 100 * round);
+        world.write(100);
+        world.run(PATIENCE / 4);
+    }
+    assert_eq!(world.client.failure(), None);
 }
 
 /// Nothing is held back where there is more than is asked for.

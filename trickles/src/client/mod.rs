@@ -208,6 +208,8 @@ pub struct Client {
     unmarked: bool,
     /// The server asked to be left alone until then.
     pending_until: Timestamp,
+    /// The Restart or Resume that this was about: it may be answered yet.
+    parked_opening: Option<Opening>,
     /// Resume was refused: not before then again.
     resume_after: Timestamp,
     stats: Stats,
@@ -249,6 +251,7 @@ impl Client {
             probe: false,
             unmarked: false,
             pending_until: Timestamp::ZERO,
+            parked_opening: None,
             resume_after: Timestamp::ZERO,
             stats: Stats::default(),
             config,

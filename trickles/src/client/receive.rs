@@ -254,7 +254,8 @@ impl Client {
         if self.flow.as_ref().is_some_and(|flow| flow.knows(fields)) {
             return;
         }
-        let answered = self.opening.as_ref().and_then(|opening| {
+        let mut openings = self.opening.iter().chain(&self.parked_opening);
+        let answered = openings.find_map(|opening| {
             opening
                 .sent
                 .iter()
@@ -268,6 +269,7 @@ impl Client {
         if !newer || (answered.is_none() && !(train.refresh && self.flow.is_some())) {
             return;
         }
+        (self.parked_opening, self.pending_until) = (None, Timestamp::ZERO);
         let mut superseded = Vec::new();
         if let Some(opening) = self.opening.take() {
             if opening.kind == OpeningKind::Hello {
@@ -368,7 +370,9 @@ impl Client {
             if opening.kind == OpeningKind::Hello {
                 opening.send_at = until;
             } else {
-                self.abandon_opening();
+                // Input is presented again by a claim, which is what the server answers then.
+                let opening = self.abandon_opening();
+                self.parked_opening = opening.filter(|opening| opening.sent.iter().all(|sent| !sent.input));
                 self.pending_until = until;
             }
         } else if !self.flow.as_mut().is_some_and(|flow| flow.park(echo, until)) {
@@ -380,19 +384,21 @@ impl Client {
         self.backoff = 0;
     }
 
-    /// Forgets a Restart or Resume that was not granted.
-    fn abandon_opening(&mut self) {
-        let Some(opening) = self.opening.take_if(|opening| opening.kind != OpeningKind::Hello) else {
-            return;
-        };
-        for sent in opening.sent {
+    /// Gives up a Restart or Resume that was not granted.
+    fn abandon_opening(&mut self) -> Option<Opening> {
+        let opening = self.opening.take_if(|opening| opening.kind != OpeningKind::Hello)?;
+        if let Some(flow) = &mut self.flow {
+            flow.stay_cut_off();
+        }
+        for sent in &opening.sent {
             if sent.input {
                 self.upload.settle(sent.sent.echo, &self.input);
             }
-            for range in sent.wants {
+            for range in sent.wants.iter().cloned() {
                 release(&mut self.outputs, &self.assembler, range);
             }
         }
+        Some(opening)
     }
 
     /// What a settled request carried and is not acknowledged has to be sent again.
