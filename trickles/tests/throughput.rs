@@ -213,16 +213,18 @@ fn reordering_is_not_loss_for_long() {
 /// Slow start that real losses have ended does not begin again, however late other packets come.
 #[test]
 fn reordering_hides_no_losses() {
-    for seed in 1..=4 {
-        let late = Duration::from_millis(20);
-        let down = Path { loss: 0.02, reorder: 0.2, reorder_delay: late, ..path(100, ONE_WAY, bdp(100)) };
+    let late = Duration::from_millis(20);
+    let goodput = |seed| {
+        let down = Path { loss: 0.002, reorder: 0.2, reorder_delay: late, ..path(100, ONE_WAY, bdp(100)) };
         let mut world = World::new(ample(), down, seed);
         world.fetch(FOREVER, Duration::ZERO, config());
         world.run_until(SECOND * 20);
-        let goodput = world.goodput(0, SECOND * 5, SECOND * 20);
-        println!("2 % lost, 20 % late, seed {seed}: {goodput:.2} Mbit/s");
-        assert!(goodput < 6.0, "seed {seed}: {goodput}");
-    }
+        world.goodput(0, SECOND * 5, SECOND * 20)
+    };
+    let goodputs: Vec<f64> = (1..=5).map(goodput).collect();
+    println!("0.2 % lost, 20 % late: {goodputs:.2?} Mbit/s");
+    // sqrt(1.5 / p) packets a round trip are 7.9 Mbit/s.
+    assert!(goodputs.iter().sum::<f64>() / 5.0 < 9.5, "{goodputs:?}");
 }
 
 /// A queue that marks never overflows, and the link stays full.
