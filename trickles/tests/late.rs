@@ -22,11 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 struct Log {
     length: u64,
     closed: bool,
+    /// Whether its readers are told where it ends for now.
+    known: bool,
 }
 
 impl Log {
     fn next(&self, input: usize) -> Next {
-        let end = if self.closed { self.length } else { u64::MAX };
+        let end = if self.closed || self.known { self.length } else { u64::MAX };
         Next { state: b"log".to_vec(), output: 0..end, finished: self.closed, consumed: input, any_order: 0 }
     }
 }
@@ -49,6 +51,8 @@ struct World {
     client: Client,
     server: Server,
     log: Log,
+    /// Whether answers to input take until something is written.
+    holds: bool,
     parked: Vec<Minisocket<'static>>,
     most_parked: usize,
     read: u64,
@@ -73,7 +77,8 @@ impl World {
             down: Link::new(ugly, 2),
             client: Client::new(config, [3; 16], Timestamp::ZERO),
             server: new_server(1),
-            log: Log { length: 0, closed: false },
+            log: Log { length: 0, closed: false, known: false },
+            holds: false,
             parked: Vec::new(),
             most_parked: 0,
             read: 0,
@@ -141,21 +146,23 @@ impl World {
         let now = self.server_now();
         let wanted = minisocket.wanted(None).first().map(|wanted| wanted.range.start);
         let reply = match (minisocket.demand(), wanted) {
+            (Demand::Next, _) if self.holds => return self.park(minisocket, outbox),
             (Demand::Next, _) => {
                 Reply::Next(self.log.next(minisocket.event().input.map_or(0, |input| input.bytes.len())))
             }
             (_, Some(_)) if self.log.closed => Reply::Next(self.log.next(0)),
-            (_, Some(start)) if start >= self.log.length => {
-                self.server.park(&minisocket, PATIENCE, now, outbox);
-                // Of a request and its repetitions one is answered.
-                self.parked.retain(|parked| parked.id() != minisocket.id());
-                self.parked.push(minisocket);
-                self.most_parked = self.most_parked.max(self.parked.len());
-                return;
-            }
+            (_, Some(start)) if start >= self.log.length => return self.park(minisocket, outbox),
             _ => Reply::Output,
         };
         self.server.respond(minisocket, reply, &mut self.log, now, outbox).unwrap();
+    }
+
+    fn park(&mut self, minisocket: Minisocket<'static>, outbox: &mut Outbox) {
+        self.server.park(&minisocket, PATIENCE, self.server_now(), outbox);
+        // Of a request and its repetitions one is answered.
+        self.parked.retain(|parked| parked.id() != minisocket.id());
+        self.parked.push(minisocket);
+        self.most_parked = self.most_parked.max(self.parked.len());
     }
 
     /// More is written to the log: whoever waits gets it.
@@ -294,6 +301,23 @@ fn what_appears_for_a_resumed_stream_is_pushed_too() {
     }
 }
 
+/// An answer that takes time, to what was asked after a pause, comes in one go.
+#[test]
+fn what_is_answered_late_is_not_held_up() {
+    let mut world = World::new(0.0);
+    (world.log.known, world.log.length) = (true, 100);
+    world.run(2 * PATIENCE);
+    assert_eq!(world.read, 100);
+    world.holds = true;
+    world.client.write(b"more\n").unwrap();
+    world.run(PATIENCE / 4);
+    assert_eq!(world.parked.len(), 1);
+    world.holds = false;
+    world.write(500_000);
+    world.run(PATIENCE / 2);
+    assert_eq!(world.read, world.log.length);
+}
+
 /// Slow start that reordering has ended begins again when all that is under way has come, which may be never.
 #[test]
 fn what_is_parked_holds_nothing_up() {
@@ -314,7 +338,7 @@ fn what_is_parked_holds_nothing_up() {
 fn an_endless_stream_is_as_fast_as_one_with_an_end() {
     let mbit = |closed| {
         let mut world = World::new(0.0);
-        world.log = Log { length: 1 << 40, closed };
+        world.log = Log { length: 1 << 40, closed, known: false };
         world.run(10 * PATIENCE);
         world.read as f64 * 8.0 / 1e7
     };

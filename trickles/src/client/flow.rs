@@ -79,7 +79,11 @@ pub(crate) struct Flow {
     /// Those of the epoch before: if they come after all, what ended it was no loss.
     lost_before: RangeSet,
     /// The newest continuation of the epoch before, if a loss ended its slow start.
-    cut_off: Option<HeldTrain>,
+    pub(crate) cut_off: Option<HeldTrain>,
+    /// The same once a Resume is to begin slow start again from it.
+    pub(crate) return_to: Option<HeldTrain>,
+    /// Whether a Hello has opened it.
+    pub(crate) is_first: bool,
     /// Whether a queue has marked a packet since the epoch began.
     marked_by_queue: bool,
     /// Reordering tolerated, in eighths of the round-trip time.
@@ -122,6 +126,8 @@ impl Flow {
             lost: RangeSet::default(),
             lost_before: RangeSet::default(),
             cut_off: None,
+            return_to: None,
+            is_first: true,
             marked_by_queue: false,
             reorder_eighths: 2,
             request_loss: SUPPOSED_REQUEST_LOSS,
@@ -139,6 +145,7 @@ impl Flow {
         self.reorder_eighths = old.reorder_eighths;
         self.request_loss = old.request_loss;
         self.double_grants = old.double_grants;
+        self.is_first = false;
         old.runs
     }
 

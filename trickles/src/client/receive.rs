@@ -226,6 +226,7 @@ impl Client {
         if matches!(self.opening, Some(Opening { kind: OpeningKind::Restart { .. }, .. })) {
             self.abandon_opening();
         }
+        (self.parked_opening, self.pending_until) = (None, Timestamp::ZERO);
         let Some(flow) = &mut self.flow else { return };
         self.active = self.now;
         self.backoff = 0;
@@ -254,7 +255,10 @@ impl Client {
         if self.flow.as_ref().is_some_and(|flow| flow.knows(fields)) {
             return;
         }
-        let mut openings = self.opening.iter().chain(&self.parked_opening);
+        // What has been begun since then is not given up for the answer to a request that was parked.
+        let is_idle = self.opening.is_none() && self.flow.as_ref().is_none_or(|flow| flow.runs.is_empty());
+        let parked = self.parked_opening.iter().filter(|_| is_idle);
+        let mut openings = self.opening.iter().chain(parked);
         let answered = openings.find_map(|opening| {
             opening
                 .sent
@@ -269,7 +273,6 @@ impl Client {
         if !newer || (answered.is_none() && !(train.refresh && self.flow.is_some())) {
             return;
         }
-        (self.parked_opening, self.pending_until) = (None, Timestamp::ZERO);
         let mut superseded = Vec::new();
         if let Some(opening) = self.opening.take() {
             if opening.kind == OpeningKind::Hello {
@@ -388,7 +391,7 @@ impl Client {
     fn abandon_opening(&mut self) -> Option<Opening> {
         let opening = self.opening.take_if(|opening| opening.kind != OpeningKind::Hello)?;
         if let Some(flow) = &mut self.flow {
-            flow.stay_cut_off();
+            (flow.cut_off, flow.return_to) = (None, None);
         }
         for sent in &opening.sent {
             if sent.input {

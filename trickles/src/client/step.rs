@@ -33,6 +33,8 @@ pub(super) enum Step {
     Probe,
     /// Open a new epoch after a pause.
     Resume,
+    /// Open one in the slow start that was ended without a loss.
+    BeginAgain,
     /// Nothing can be claimed: start again.
     Restart,
     /// Nothing can be asked for: connect again.
@@ -98,7 +100,7 @@ impl Client {
         let needed = wanted.div_ceil(room);
         // Slow start begins again where nothing was lost, once what is under way has come.
         if self.begins_again(flow) {
-            return if flow.runs.is_empty() { Step::Resume } else { Step::Idle };
+            return if flow.runs.is_empty() { Step::BeginAgain } else { Step::Idle };
         }
         let numbers = match input {
             // Its answer is no more than an acknowledgement.
@@ -144,17 +146,20 @@ impl Client {
         Step::Claim { numbers, input }
     }
 
-    /// Whether slow start that was ended without a loss is to begin again. Input and what is parked are not kept waiting,
-    /// and it is not worth it for what the window brings in two round trips.
+    /// Whether slow start that was ended without a loss is to begin again. Neither input nor what is parked is kept
+    /// waiting, and it is not worth it for what the window brings in two round trips.
     fn begins_again(&self, flow: &Flow) -> bool {
         let enough = 2 * u64::from(flow.window()) * room(self.packet_size, Form::Absent) as u64;
         let wanted =
             || self.outputs.wanted(self.assembler.read_offset(), self.assembler.limit(), enough) >= enough;
-        flow.wrongly_cut_off(self.rtt.smoothed(), self.now).is_some()
+        let is_granted = || flow.is_first || self.now.since(flow.born) > MIN_AGE;
+        flow.is_wrongly_cut_off(self.rtt.smoothed(), self.now)
             && !self.short
+            && self.backoff == 0
             && self.now >= self.resume_after
+            && is_granted()
             && self.due_input().is_none()
-            && flow.parked_until(false).is_none()
+            && flow.runs.iter().all(|run| run.parked.is_none() && run.input.is_none())
             && wanted()
     }
 

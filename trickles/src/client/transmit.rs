@@ -44,7 +44,10 @@ impl Client {
             match self.step() {
                 Step::Idle | Step::Wait(_) => return false,
                 Step::Open => return self.send_opening(out),
-                Step::Resume => {
+                step @ (Step::Resume | Step::BeginAgain) => {
+                    if let Some(flow) = &mut self.flow {
+                        flow.return_to = flow.cut_off.take().filter(|_| step == Step::BeginAgain);
+                    }
                     let kind = OpeningKind::Resume;
                     self.opening = Some(Opening { kind, send_at: self.now, sent: Default::default() });
                 }
@@ -167,12 +170,10 @@ impl Client {
 
     fn emit_reopening(&mut self, kind: OpeningKind, echo: u64, out: &mut Vec<u8>) -> Option<OpeningSent> {
         let flow = self.flow.as_ref()?;
-        let (held, exit) =
-            match flow.wrongly_cut_off(self.rtt.smoothed(), self.now).filter(|_| kind == OpeningKind::Resume)
-            {
-                Some(held) => (held, None),
-                None => flow.newest().map(|newest| (newest, flow.exit_of(&newest.fields)))?,
-            };
+        let (held, exit) = match &flow.return_to {
+            Some(held) => (held, None),
+            None => flow.newest().map(|newest| (newest, flow.exit_of(&newest.fields)))?,
+        };
         let sealed = held.sealed.clone();
         let rtt = self.rtt.declared();
         let (kind, packets) = match kind {

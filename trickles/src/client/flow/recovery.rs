@@ -58,19 +58,13 @@ impl Flow {
         true
     }
 
-    /// The continuation from which slow start goes on, if what ended it just now has come after all, and nothing since
-    /// then looks like congestion.
-    pub(crate) fn wrongly_cut_off(&self, smoothed: Duration, now: Timestamp) -> Option<&HeldTrain> {
+    /// Whether what ended slow start just now has come after all, and nothing since then looks like congestion.
+    pub(crate) fn is_wrongly_cut_off(&self, smoothed: Duration, now: Timestamp) -> bool {
         const MAX_ROUND_TRIPS: u32 = 8;
-        let has_come = || self.runs.front().is_none_or(|run| run.numbers.start >= self.epoch.base);
-        let is_lossless = || self.lost.end().or(self.lost_before.end()).is_none() && has_come();
-        let is_recent = |held: &&HeldTrain| now.since(held.arrived) < smoothed * MAX_ROUND_TRIPS;
-        self.cut_off.as_ref().filter(is_recent).filter(|_| is_lossless())
-    }
-
-    /// Slow start does not go on: the server does not grant it.
-    pub(crate) fn stay_cut_off(&mut self) {
-        self.cut_off = None;
+        let is_recent = |held: &HeldTrain| now.since(held.arrived) < smoothed * MAX_ROUND_TRIPS;
+        self.cut_off.as_ref().is_some_and(is_recent)
+            && self.lost.end().or(self.lost_before.end()).is_none()
+            && self.runs.front().is_none_or(|run| run.numbers.start >= self.epoch.base)
     }
 
     /// The round trip that a loss leaves if the queue falls as the window does.
