@@ -104,6 +104,17 @@ fn random_loss_costs_no_more_than_the_response_function_says() {
     assert!(packets >= predicted);
 }
 
+/// Thousands of packets are under way, in a queue of several round trips: claims that can take no more do not wait.
+#[test]
+fn a_long_fat_path_is_filled() {
+    let one_way = Duration::from_millis(50);
+    let mut world = World::new(ample(), path(500, one_way, 25_000_000), 1);
+    world.fetch(FOREVER, Duration::ZERO, ClientConfig { receive_buffer: 64 << 20, ..config() });
+    let (used, goodput) = utilisation(world, 500, 2, 10);
+    println!("500 Mbit/s, 100 ms, queue 4 BDP: {:.1} % used, goodput {goodput:.2} Mbit/s", used * 100.0);
+    assert!(used >= 0.95, "{used}");
+}
+
 /// One claim is for two trains, as long as hardly any is lost.
 #[test]
 fn a_fast_path_takes_few_claims() {

@@ -33,6 +33,8 @@ pub(crate) struct Selection {
     adopted: u64,
     /// Whether the last run is the evidence for those before it.
     pub(crate) has_evidence: bool,
+    /// Whether there are more positions, which this claim cannot take however long it waits.
+    pub(crate) is_full: bool,
 }
 
 /// Positions in a row and the numbers that they own.
@@ -81,6 +83,7 @@ impl Flow {
                 own: own_count,
                 adopted,
                 has_evidence: true,
+                is_full: false,
             })
         })
     }
@@ -116,9 +119,10 @@ impl Flow {
                 runs.push(next);
             }
         }
+        let is_full = runs.last().is_some_and(|run| run.positions.end < unclaimed.end);
         let numbers = count(&runs);
         let kind = ClaimKind::Continue { proven: self.prefix, proof: self.proof };
-        Some(Selection { held, kind, runs, numbers, own: 0, adopted: 0, has_evidence })
+        Some(Selection { held, kind, runs, numbers, own: 0, adopted: 0, has_evidence, is_full })
     }
 
     /// Whether there are proven positions that are yet to be claimed.
@@ -289,6 +293,7 @@ impl Flow {
             own: 0,
             adopted: 0,
             has_evidence: false,
+            is_full: false,
         };
         (!indices.is_empty()).then_some((selection, indices))
     }

@@ -135,7 +135,8 @@ impl Client {
         // 9293, section 3.8.6.2.2).
         let ends = self.outputs.known_end() <= self.assembler.limit();
         let enough = if ends { target.min(needed.max(1)) } else { target };
-        let complete = input.is_some() || selection.numbers >= enough || flow.runs.is_empty();
+        let is_full = selection.is_full && selection.numbers < numbers;
+        let complete = input.is_some() || selection.numbers >= enough || is_full || flow.runs.is_empty();
         // As long as a train takes to come, but not so long that the queue could run empty meanwhile.
         let coming = (flow.spacing() * target as u32).min(self.rtt.queueing());
         let delay = coming.max(TRAIN_TIME.min(self.rtt.smoothed() / 8));
