@@ -376,7 +376,9 @@ impl Client {
                 // Input is presented again by a claim, which is what the server answers then.
                 let opening = self.abandon_opening();
                 self.parked_opening = opening.filter(|opening| opening.sent.iter().all(|sent| !sent.input));
-                self.pending_until = until;
+                if self.parked_opening.is_some() {
+                    self.pending_until = until;
+                }
             }
         } else if !self.flow.as_mut().is_some_and(|flow| flow.park(echo, until)) {
             return;
