@@ -198,6 +198,23 @@ fn a_loss_in_slow_start_leaves_the_path_full() {
     }
 }
 
+/// A burst that made up for a late timer would overrun a short queue while the window is still small.
+#[test]
+fn a_short_transfer_does_not_overrun_a_short_queue() {
+    const LENGTH: u64 = 1 << 20;
+    let milliseconds = |seed| {
+        let one_way = Duration::from_micros(2500 + 37 * seed);
+        let mut world = World::new(path(1000, one_way, 1 << 20), path(100, one_way, bdp(100) / 32), seed);
+        world.fetch(LENGTH, Duration::ZERO, config());
+        world.run_until(SECOND);
+        world.clients[0].finished_at.unwrap().as_secs_f64() * 1e3
+    };
+    let times: Vec<f64> = (0..15).map(milliseconds).collect();
+    let mean = times.iter().sum::<f64>() / times.len() as f64;
+    println!("1 MiB, 100 Mbit/s, 5 ms, queue 0.25 BDP: {mean:.1} ms of {times:.0?}");
+    assert!(mean < 140.0, "{times:?}");
+}
+
 /// What arrives after it was taken for lost teaches the client to wait longer, and slow start that such a loss has ended
 /// begins again.
 #[test]

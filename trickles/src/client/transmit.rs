@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
@@ -305,10 +306,12 @@ impl Client {
         fresh.into_iter().for_each(|run| flow.add_run(run, self.rtt.smoothed()));
         let window = u64::from(flow.window().max(1));
         // Fast enough never to hold the window back.
-        let (quarters, burst) = if flow.in_slow_start() { (8, 0) } else { (5, MAX_BURST) };
-        let rate = u32::try_from(window * quarters / 4).unwrap_or(u32::MAX).max(1);
+        let slow_start = flow.in_slow_start();
+        let rate = u32::try_from(window * if slow_start { 8 } else { 5 } / 4).unwrap_or(u32::MAX).max(1);
         let interval = self.rtt.smoothed() / rate;
-        self.pacer.claimed(claimed, interval, TIMER_GRANULARITY.max(interval * burst), self.now);
+        // What a timer is late while the window doubles would overrun a short queue at once.
+        let late = if slow_start { Duration::ZERO } else { TIMER_GRANULARITY.max(interval * MAX_BURST) };
+        self.pacer.claimed(claimed, interval, late, self.now);
         self.ready_since = flow.has_unclaimed().then_some(self.now);
         if was_idle {
             self.active = self.now;

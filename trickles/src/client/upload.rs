@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::input::SendBuffer;
 use super::ranges::RangeSet;
+use crate::epoch::INITIAL_WINDOW;
 
 /// Most requests with input that are under way together.
 const MAX_OPEN: u32 = 1024;
@@ -80,7 +81,7 @@ impl Upload {
             open: 0,
             next: 0,
             rewound: None,
-            depth: 4,
+            depth: INITIAL_WINDOW,
             caution: 1,
             right: 0,
             taken: RangeSet::default(),

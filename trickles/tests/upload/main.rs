@@ -178,3 +178,16 @@ fn an_upload_is_as_fast_as_a_download() {
         }
     }
 }
+
+/// Input that is consumed in order is sent ahead as fast as the window grows: in rounds of 10, 20, 40 and 80.
+#[test]
+fn a_short_upload_takes_as_many_round_trips_as_its_window_needs() {
+    let round_trip = Duration::from_millis(100);
+    let path = path(100, round_trip / 2, 500_000);
+    let mut uploader = Uploader::new("sum", 100_000, 1, path.clone(), path);
+    uploader.run(Duration::from_secs(60));
+    uploader.assert_complete("sum");
+    let rounds = uploader.world.now.as_secs_f64() / round_trip.as_secs_f64();
+    println!("100 kB of input: {rounds:.2} round trips, the first one for the Hello");
+    assert!(rounds < 5.6, "{rounds}");
+}
