@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::flow::Contender;
 use crate::outcome::{FlowOutcome, Outcome};
-use crate::scenario::{Amount, Group, Scenario};
+use crate::scenario::{Amount, Group, Scenario, Set};
+use crate::watch;
 
 /// The namespaces' prefix.
 const NAME: &str = "wan";
@@ -51,17 +52,35 @@ impl Lab {
                 records.push((group.contender, record));
             }
         }
-        let text = self.call(scenario, seed, &clients)?;
+        let (ping, kernel) = (directory.path().join("ping"), directory.path().join("kernel"));
+        let mut beside = Vec::new();
+        if scenario.set == Set::Beside {
+            beside.push(["--in".into(), "client".into(), watch::ping(scenario.seconds, &ping)]);
+        }
+        let is_watched = scenario.shows_course() && contender != Contender::Trickles;
+        if is_watched {
+            beside.push(["--in".into(), "server".into(), watch::kernel(&kernel)]);
+        }
+        let text = self.call(scenario, seed, &clients, beside.as_flattened())?;
         let last = text.lines().last().context("the lab said nothing")?;
         let totals: Value = serde_json::from_str(last).context("the lab's last line is not JSON")?;
-        let flows = records
+        let mut flows = records
             .iter()
             .map(|(contender, record)| FlowOutcome::read(*contender, record))
             .collect::<Result<Vec<_>>>()?;
-        Outcome::new(flows, &totals, scenario.direction)
+        if let [flow] = &mut flows[..]
+            && is_watched
+        {
+            watch::add_kernel(&kernel, &mut flow.points)?;
+        }
+        let mut outcome = Outcome::new(flows, &totals, scenario.direction)?;
+        if scenario.set == Set::Beside {
+            outcome.pings = watch::read_ping(&ping)?;
+        }
+        Ok(outcome)
     }
 
-    fn call(&self, scenario: &Scenario, seed: u32, clients: &[String]) -> Result<String> {
+    fn call(&self, scenario: &Scenario, seed: u32, clients: &[String], beside: &[String]) -> Result<String> {
         let program = std::env::current_exe()?;
         let mut command = Command::new("taskset");
         command.args(["-c", "1"]).arg(&self.0).args(["run", "--quiet", "--name", NAME]);
@@ -69,6 +88,7 @@ impl Lab {
         command.args(["--seed", &seed.to_string()]);
         command.args(["--duration", &(scenario.seconds + PATIENCE).to_string()]);
         command.args(["--server", &format!("exec taskset -c 0 {} serve", program.display())]);
+        command.args(beside);
         for client in clients {
             command.args(["--client", client]);
         }

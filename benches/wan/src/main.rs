@@ -11,6 +11,7 @@ mod results;
 mod scenario;
 mod store;
 mod verdict;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

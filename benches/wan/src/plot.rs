@@ -5,9 +5,9 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::flow::Contender;
-use crate::outcome::{FlowOutcome, Outcome};
+use crate::outcome::{FlowOutcome, Outcome, Point};
 use crate::results::{Results, goodput as goodput_of};
-use crate::scenario::{Path, Scenario, Set};
+use crate::scenario::{Scenario, Set};
 
 const WIDTH: u32 = 1000;
 const LINE: u32 = 15;
@@ -95,38 +95,33 @@ pub(crate) fn sharing(results: &Results<'_>, all: &[Scenario]) -> Result<String>
     })
 }
 
-/// Lines: window, round trip and rate of one of our flows on the usual path.
+/// Lines: window, round trip and rate of a flow of each contender that has the path to itself.
 pub(crate) fn course(results: &Results<'_>, all: &[Scenario]) -> Result<String> {
-    let usual = Path { rtt: 40.0, ..Path::USUAL };
-    let scenario = all.iter().find(|scenario| {
-        scenario.set == Set::Alone
-            && !scenario.is_short()
-            && scenario.path.rtt == usual.rtt
-            && scenario.path.rate >= 20.0
-    });
-    let Some(scenario) = scenario else { return draw(PANEL, |_| Ok(())) };
-    let outcomes = results.outcomes(scenario, Contender::Trickles);
-    let Some(flow) = outcomes.first().and_then(|(_, outcome)| outcome.flows.first()) else {
+    let Some(scenario) = all.iter().find(|scenario| scenario.shows_course()) else {
         return draw(PANEL, |_| Ok(()));
     };
-    let over_time = |of: &dyn Fn(&crate::outcome::Point) -> Option<f64>| -> Vec<(f64, f64)> {
-        let points = flow.points.iter();
-        points
-            .filter_map(|point| Some((point.at.saturating_sub(flow.start) as f64 / 1e6, of(point)?)))
-            .collect()
+    let flows = Contender::ALL.into_iter().filter_map(|who| {
+        let outcomes = results.outcomes(scenario, who);
+        outcomes.first()?.1.flows.first()
+    });
+    let flows: Vec<&FlowOutcome> = flows.collect();
+    let over_time = |of: &dyn Fn(&Point) -> Option<f64>| -> Vec<Line> {
+        let line = |flow: &FlowOutcome| {
+            let seconds = |point: &Point| point.at.saturating_sub(flow.start) as f64 / 1e6;
+            flow.points.iter().filter_map(|point| Some((seconds(point), of(point)?))).collect()
+        };
+        flows.iter().map(|flow| (flow.contender, line(flow))).collect()
     };
-    let window = over_time(&|point| point.window.map(f64::from));
-    let rtt = over_time(&|point| point.rtt.map(|micros| f64::from(micros) / 1e3));
     let panels = [
-        ("congestion window, packets", window),
-        ("smoothed round trip, ms", rtt),
-        ("Mbit/s", rates(flow, flow.start)),
+        ("congestion window, packets", over_time(&|point| point.window.map(f64::from))),
+        ("smoothed round trip, ms", over_time(&|point| point.rtt.map(|micros| f64::from(micros) / 1e3))),
+        ("Mbit/s", flows.iter().map(|flow| (flow.contender, rates(flow, flow.start))).collect()),
     ];
     draw(PANEL * panels.len() as u32, |area| {
-        for (panel, (what, line)) in area.split_evenly((panels.len(), 1)).iter().zip(panels) {
-            let most = line.iter().map(|(_, value)| *value).fold(1.0, f64::max);
+        for (panel, (what, lines)) in area.split_evenly((panels.len(), 1)).iter().zip(panels) {
+            let most = lines.iter().flat_map(|(_, line)| line).map(|(_, value)| *value).fold(1.0, f64::max);
             let title = format!("{}: {what} over seconds", scenario.name());
-            chart(panel, &title, most, f64::from(scenario.seconds), &[(Contender::Trickles, line)])?;
+            chart(panel, &title, most, f64::from(scenario.seconds), &lines)?;
         }
         Ok(())
     })
@@ -134,7 +129,7 @@ pub(crate) fn course(results: &Results<'_>, all: &[Scenario]) -> Result<String> 
 
 /// Megabits a second over seconds since `first`.
 fn rates(flow: &FlowOutcome, first: u64) -> Vec<(f64, f64)> {
-    let rate = |pair: &[crate::outcome::Point]| {
+    let rate = |pair: &[Point]| {
         let [before, .., after] = pair else { return None };
         let micros = after.at.checked_sub(before.at).filter(|&micros| micros > 0)?;
         let bits = after.bytes.saturating_sub(before.bytes) as f64 * 8.0;

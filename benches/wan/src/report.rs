@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::flow::Contender;
 use crate::matrix::scenarios;
+use crate::outcome::Outcome;
 use crate::plot;
 use crate::results::{Results, Sharing, completion, goodput, longest_gap, used};
 use crate::scenario::{Amount, Scenario, Set};
@@ -115,21 +116,28 @@ fn text(results: &Results<'_>, all: &[Scenario], verdicts: &str) -> Result<Strin
         "\n## In one bottleneck\n\n\
          100 Mbit/s, 40 ms, a queue of 1 BDP; from a fifth of the time together on. The share is the mean rate of the \
          first to that of the others. Delays vary by up to 0.5 ms where nothing else is said: without any jitter packets \
-         come to a full queue in step with those that leave it, which decides who loses (phase effects).\n\n\
-         | flows | share | Jain's index | all together | queue, ms |\n|---|---|---|---|---|"
+         come to a full queue in step with those that leave it, which decides who loses (phase effects). What a ping beside the flows is late by, for half of the pings and for 95 %, is what \
+         others would feel.\n\n\
+         | flows | share | Jain's index | all together | queue, ms | ping, ms |\n|---|---|---|---|---|---|"
     )?;
     for scenario in of(Set::Beside, false) {
         let sharing = |of: fn(Sharing) -> Option<f64>| {
             results.median(scenario, Contender::Trickles, |outcome| of(Sharing::new(scenario, outcome)?))
         };
+        let ping = |share| {
+            let added = |outcome: &Outcome| outcome.added(scenario.path.rtt, share);
+            digits(results.median(scenario, Contender::Trickles, added), 0)
+        };
         writeln!(
             out,
-            "| {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} / {} |",
             scenario.title,
             digits(sharing(|sharing| sharing.share), 2),
             digits(sharing(|sharing| Some(sharing.jain)), 3),
             mbit(sharing(|sharing| Some(sharing.sum))),
             digits(results.median(scenario, Contender::Trickles, |outcome| Some(outcome.queue[0])), 1),
+            ping(0.5),
+            ping(0.95),
         )?;
     }
     writeln!(

@@ -135,7 +135,15 @@ mod tests {
     }
 
     fn outcome(flows: Vec<FlowOutcome>) -> Outcome {
-        Outcome { flows, wire_bytes: 1, queue: [0.0; 2], dropped: 0, late: 0, overflown: 0 }
+        Outcome {
+            flows,
+            wire_bytes: 1,
+            queue: [0.0; 2],
+            dropped: 0,
+            late: 0,
+            overflown: 0,
+            pings: Vec::new(),
+        }
     }
 
     #[test]

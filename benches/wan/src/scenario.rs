@@ -142,6 +142,17 @@ impl Scenario {
         matches!(self.amount, Amount::Bytes(_))
     }
 
+    /// Whether a flow's course is among the pictures: one alone, for a while, on a path that leaves the processor time
+    /// to be asked about it.
+    pub(crate) fn shows_course(&self) -> bool {
+        self.set == Set::Alone
+            && !self.is_short()
+            && self.direction == Direction::Download
+            && self.path.rtt == Path::USUAL.rtt
+            && self.path.loss == 0.0
+            && (20.0..=100.0).contains(&self.path.rate)
+    }
+
     /// Whether the delay varies.
     pub(crate) fn has_jitter(&self) -> bool {
         self.options.iter().any(|option| option == "--jitter")

@@ -83,8 +83,7 @@ impl Stream {
         }
     }
 
-    /// The window in packets and the round-trip time in microseconds. Of the kernel's the sender's word is asked for
-    /// elsewhere.
+    /// The window in packets and the round-trip time in microseconds. The kernel is asked at the sender's side.
     fn congestion(&self) -> (Option<u32>, Option<u32>) {
         match self {
             Self::Trickles(stream) => {
