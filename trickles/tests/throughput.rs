@@ -61,6 +61,32 @@ fn one_flow_fills_the_bottleneck() {
     }
 }
 
+/// CUBIC grows by the clock, of which the server has only what was declared when the epoch began. RFC 9438 says K for the
+/// time between two losses: in a queue of the flow's own making it takes a third longer.
+#[test]
+fn the_window_grows_by_the_clock() {
+    for queue in [0.5, 1.0] {
+        let mut world = World::new(ample(), path(100, ONE_WAY, (bdp(100) as f64 * queue) as usize), 1);
+        world.fetch(FOREVER, Duration::ZERO, config());
+        let mut losses = Vec::new();
+        for tenth in 50..1500 {
+            let before = world.down.stats().dropped_queue;
+            world.run_until(SECOND * tenth / 10);
+            if world.down.stats().dropped_queue > before {
+                losses.push(f64::from(tenth) / 10.0);
+            }
+        }
+        // One overflow may be seen as two.
+        losses.dedup_by(|next, first| *next - *first < 1.0);
+        let [first, .., last] = losses[..] else { panic!("{losses:?}") };
+        let period = (last - first) / (losses.len() - 1) as f64;
+        let window = (1.0 + queue) * bdp(100) as f64 / f64::from(PACKET_SIZE + 28);
+        let k = (window * 0.3 / 0.4).cbrt();
+        println!("queue {queue} BDP: {period:.1} s between losses, K {k:.1} s");
+        assert!((0.85..1.45).contains(&(period / k)), "{queue}: {period}, {k}: {losses:?}");
+    }
+}
+
 #[test]
 fn four_flows_share_fairly() {
     let mut world = World::new(ample(), path(100, ONE_WAY, bdp(100)), 2);
