@@ -92,6 +92,7 @@ fn beside() -> Vec<Scenario> {
             add(&format!("{count} of ours, {theirs} {}", kind.name()), &groups, jitters);
         }
     }
+    add("1 of ours, 4 cubic", &[group(ours, 1, 0), group(cubic, 4, 0)], &OTHER_JITTERS.map(Some));
     // As many of either: what chance gives a single flow evens out.
     let even = [group(ours, 4, 0), group(cubic, 4, 0)];
     add("4 of ours, 4 cubic", &even, &both);

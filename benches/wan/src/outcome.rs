@@ -103,10 +103,7 @@ impl FlowOutcome {
 
     /// The share of transfers that took no longer than what is returned, in milliseconds.
     pub(crate) fn completion(&self, share: f64) -> Option<f64> {
-        let mut sorted = self.completions.clone();
-        sorted.sort_unstable();
-        let last = sorted.len().checked_sub(1)?;
-        Some(sorted[(last as f64 * share).round() as usize] as f64 / 1e3)
+        quantile(self.completions.iter().map(|&micros| micros as f64 / 1e3), share)
     }
 }
 
@@ -157,14 +154,19 @@ impl Outcome {
 
     /// What the flows add to a ping on a path with this round trip, in milliseconds: for half of the pings, and for 95 %.
     pub(crate) fn added(&self, rtt: f64, share: f64) -> Option<f64> {
-        let mut sorted = self.pings.clone();
-        sorted.sort_by(f64::total_cmp);
-        let last = sorted.len().checked_sub(1)?;
-        Some(sorted[(last as f64 * share).round() as usize] - rtt)
+        Some(quantile(self.pings.iter().copied(), share)? - rtt)
     }
 
     /// Application bytes for each byte on the wire.
     pub(crate) fn efficiency(&self) -> f64 {
         self.flows.iter().map(|flow| flow.bytes).sum::<u64>() as f64 / self.wire_bytes.max(1) as f64
     }
+}
+
+/// What `share` of the values do not exceed.
+fn quantile(values: impl Iterator<Item = f64>, share: f64) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    Some(sorted[(last as f64 * share).round() as usize])
 }

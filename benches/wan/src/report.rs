@@ -116,8 +116,8 @@ fn text(results: &Results<'_>, all: &[Scenario], verdicts: &str) -> Result<Strin
         "\n## In one bottleneck\n\n\
          100 Mbit/s, 40 ms, a queue of 1 BDP; from a fifth of the time together on. The share is the mean rate of the \
          first to that of the others. Delays vary by up to 0.5 ms where nothing else is said: without any jitter packets \
-         come to a full queue in step with those that leave it, which decides who loses (phase effects). What a ping beside the flows is late by, for half of the pings and for 95 %, is what \
-         others would feel.\n\n\
+         come to a full queue in step with those that leave it, which decides who loses (phase effects). Ping: what the flows and \
+         the jitter add to one that runs beside them all the time, for half of them and for 95 %.\n\n\
          | flows | share | Jain's index | all together | queue, ms | ping, ms |\n|---|---|---|---|---|---|"
     )?;
     for scenario in of(Set::Beside, false) {

@@ -142,15 +142,12 @@ impl Scenario {
         matches!(self.amount, Amount::Bytes(_))
     }
 
-    /// Whether a flow's course is among the pictures: one alone, for a while, on a path that leaves the processor time
-    /// to be asked about it.
+    /// Whether the course of a flow is drawn: of one alone, over a queue so long that its window shows.
     pub(crate) fn shows_course(&self) -> bool {
         self.set == Set::Alone
             && !self.is_short()
             && self.direction == Direction::Download
-            && self.path.rtt == Path::USUAL.rtt
-            && self.path.loss == 0.0
-            && (20.0..=100.0).contains(&self.path.rate)
+            && self.path == Path { queue: 4.0, ..Path::USUAL }
     }
 
     /// Whether the delay varies.

@@ -1,8 +1,9 @@
-//! What runs beside the flows and disturbs nobody: a ping, and the kernel's word on its own flows.
+//! What runs beside the flows: a ping, and the kernel's word on its own flow. Both have the emulator's core, where they
+//! wait for it and not for them.
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::flow::{PORT, SERVER};
 use crate::outcome::Point;
@@ -21,10 +22,11 @@ pub(crate) fn ping(seconds: u32, record: &Path) -> String {
 /// The round trips that a ping wrote down, in milliseconds.
 ///
 /// # Errors
-/// When it has not written anything.
+/// When nothing came back.
 pub(crate) fn read_ping(record: &Path) -> Result<Vec<f64>> {
-    let text = std::fs::read_to_string(record).context("the ping has left no record: is there a `ping`?")?;
-    Ok(round_trips(&text))
+    let times = round_trips(&std::fs::read_to_string(record).context("a ping has left no record")?);
+    ensure!(!times.is_empty(), "no ping came back: is there a `ping`?");
+    Ok(times)
 }
 
 fn round_trips(text: &str) -> Vec<f64> {
@@ -34,20 +36,16 @@ fn round_trips(text: &str) -> Vec<f64> {
 
 /// A command of the server's side that writes down what the kernel says of the flows it sends.
 pub(crate) fn kernel(record: &Path) -> String {
-    format!(
-        "while :; do date +%s%6N; ss -tinH sport = :{PORT}; sleep {LOOK}; done > {} 2>/dev/null",
-        record.display()
-    )
+    format!("while :; do date +%s%6N; ss -tinH sport = :{PORT}; sleep {LOOK}; done > {}", record.display())
 }
 
 /// Adds the kernel's window and round trip to the course of the only flow.
 ///
 /// # Errors
-/// When nothing was written down.
+/// When the kernel has said nothing.
 pub(crate) fn add_kernel(record: &Path, points: &mut [Point]) -> Result<()> {
-    let text = std::fs::read_to_string(record)
-        .context("nothing was said of the kernel's flow: is there an `ss`?")?;
-    let looks = looks(&text);
+    let looks = looks(&std::fs::read_to_string(record).context("the kernel's flow has left no record")?);
+    ensure!(!looks.is_empty(), "nothing was said of the kernel's flow: is there an `ss`?");
     for point in points {
         let index = looks.partition_point(|look| look.at <= point.at);
         if let Some(look) = index.checked_sub(1).map(|index| &looks[index]) {
@@ -109,5 +107,7 @@ mod tests {
         add_kernel(&record, &mut points).unwrap();
         let seen = points.map(|point| point.window.zip(point.rtt));
         assert_eq!(seen, [None, Some((30, 41_500)), Some((60, 50_000))]);
+        std::fs::write(&record, "1000\n1100\n").unwrap();
+        assert!(add_kernel(&record, &mut points).is_err() && read_ping(&record).is_err());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use trickles::epoch::CurveId;
 
 use super::honest::{self, HELLO};
+use super::round_trips::BELIEVED;
 use super::{Outcome, Strategy};
 use crate::lab::{Haul, Lab, Liar, SKEW, Train};
 
@@ -63,13 +64,13 @@ impl Strategy for Clocks {
         format!("{ROUNDS} round trips of {PATH:?}, 12 ways")
     }
 
-    /// Sections 6.1 and 6.8: whatever is declared, half of it passes between issue and claim, or seems to, by
+    /// Sections 6.1 and 6.8: whatever is declared, half of what it counts passes between issue and claim, or seems to, by
     /// `max_skew` at most for each claim: around a cycle of replicas the differences of clocks cancel.
     fn run(&self) -> Outcome {
-        let rtts = [2 * PATH, 2 * SKEW, 2 * (PATH + SKEW), 2 * (PATH + self.ahead + SKEW)];
+        let rtts = [PATH, SKEW, PATH + SKEW, PATH + self.ahead + SKEW].map(|age| age.mul_f64(BELIEVED));
         let attempts = rtts.into_iter().flat_map(|rtt| Self::TURNS.map(|turns| self.attack(rtt, turns)));
         let obtained = attempts.fold(0.0, f64::max);
-        let path = 2 * (PATH + SKEW);
+        let path = (PATH + SKEW).mul_f64(BELIEVED);
         let bound = honest::avoidance(WINDOW, ROUNDS, path).rate() * path.div_duration_f64(PATH);
         Outcome::rate(obtained, honest::avoidance(WINDOW, ROUNDS, PATH).rate(), bound)
     }

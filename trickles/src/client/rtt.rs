@@ -59,8 +59,9 @@ impl Rtt {
     }
 
     /// What is declared of this epoch, in microseconds; 0 before there is a sample. Somewhat less than the
-    /// minimum, since the age of every continuation presented with it must not be smaller, and less than twice
-    /// the path's own, since half of it must not exceed the age of any claim after the queue has drained.
+    /// minimum, since the age of every continuation presented with it must not be smaller, and at most
+    /// 8/5 of the path's own, since half of what it counts must not exceed the age of any claim after the queue has
+    /// drained.
     pub(crate) fn declared(&self) -> u32 {
         self.declared_below(Duration::MAX)
     }
@@ -69,7 +70,8 @@ impl Rtt {
     /// before.
     pub(crate) fn declared_below(&self, limit: Duration) -> u32 {
         let Some((min, path)) = self.epoch_min.or(self.smoothed).zip(self.path_min) else { return 0 };
-        let min = if self.epoch_samples < SAMPLES { path } else { min.min(path * 2).min(limit.max(path)) };
+        let min =
+            if self.epoch_samples < SAMPLES { path } else { min.min(path * 8 / 5).min(limit.max(path)) };
         let margin = (self.variation * 2).clamp(min / 8, min / 2);
         let micros = u32::try_from((min - margin).as_micros()).unwrap_or(u32::MAX);
         micros.clamp(RTT_BOUNDS.start, RTT_BOUNDS.end - 1)

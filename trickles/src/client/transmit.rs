@@ -305,12 +305,18 @@ impl Client {
         let positions: u64 = fresh.iter().map(|run| run.positions.end - run.positions.start).sum();
         fresh.into_iter().for_each(|run| flow.add_run(run, self.rtt.smoothed()));
         let window = u64::from(flow.window().max(1));
-        // Fast enough never to hold the window back.
         let slow_start = flow.in_slow_start();
+        // Fast enough never to hold the window back.
         let rate = u32::try_from(window * if slow_start { 8 } else { 5 } / 4).unwrap_or(u32::MAX).max(1);
         let interval = self.rtt.smoothed() / rate;
-        // What a timer is late while the window doubles would overrun a short queue at once.
-        let late = if slow_start { Duration::ZERO } else { TIMER_GRANULARITY.max(interval * MAX_BURST) };
+        // A claim that was kept waiting may have become late by a timer. One that was not has nothing to catch up with: it
+        // would be a burst that short queues do not hold.
+        let waited = self.ready_since.is_some_and(|since| since <= self.pacer.next());
+        let late = match (slow_start, waited) {
+            (true, false) => Duration::ZERO,
+            (true, true) => TIMER_GRANULARITY,
+            (false, _) => TIMER_GRANULARITY.max(interval * MAX_BURST),
+        };
         self.pacer.claimed(claimed, interval, late, self.now);
         self.ready_since = flow.has_unclaimed().then_some(self.now);
         if was_idle {

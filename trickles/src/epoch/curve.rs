@@ -200,20 +200,20 @@ const CUBES: u64 = 2_500_000_000;
 /// `alpha_cubic = 3 (1 - beta) / (1 + beta)` (RFC 9438 section 4.3).
 const ALPHA: f64 = 9.0 / 17.0;
 
-/// The longest round trip that counts in full on the cubic's clock, in microseconds.
+/// The most that a round trip [counts](counted) on the cubic's clock, in microseconds.
 ///
 /// `dW/di = rtt W'(t) / W` must not exceed 1. At half a second it is at most `0.59 / cbrt(w_max)` beyond the
 /// plateau. Before, it is largest at the start, `0.6 K^2 / start`, and with `C K^3 <= start` that is below 1
 /// from 2 packets on; a start of 1 flattens before its first packet is through.
 const MAX_RTT: u32 = 500_000;
 
-impl Growth {
-    /// What a round trip counts on the cubic's clock, in microseconds: a quarter more than is declared. That is somewhat
-    /// less than the shortest one, and of a queue that the flow fills what its first round trip has met.
-    fn round_trip(&self) -> u32 {
-        self.rtt.saturating_add(self.rtt / 4).min(MAX_RTT)
-    }
+/// What a round trip counts that was declared, in microseconds: a quarter more. Declared is a little less than the
+/// shortest one, and that is met while the queue that the flow makes itself is shortest.
+pub(crate) fn counted(rtt: u32) -> u32 {
+    rtt.saturating_add(rtt / 4)
+}
 
+impl Growth {
     /// What the cubic gains from its start to its plateau, in `1 / CUBES` packets.
     ///
     /// A reduction at most halves the window, so no [`Curve`] makes it more than the start. More would let the
@@ -264,7 +264,7 @@ impl CubicAvoidance {
         let k = if growth.rise() == 0 { 0.0 } else { f64::from(growth.k) / 1e3 };
         let cubic = CubicFunction { w_max: start + C * (k * k * k) };
         let prior = f64::from(growth.w_max.min(MAX_WINDOW)).max(cubic.w_max);
-        Self { start, prior, k, rtt: f64::from(growth.round_trip()) / 1e6, cubic }
+        Self { start, prior, k, rtt: f64::from(counted(growth.rtt).min(MAX_RTT)) / 1e6, cubic }
     }
 
     /// Monotone by construction: every stretch is, and is kept between the windows at its ends.

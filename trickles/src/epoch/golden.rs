@@ -2,7 +2,7 @@
 //! compiled (docs/protocol.md section 5.32).
 //!
 //! `scripts/check-arithmetic` computes it at every optimisation level and on machines of other kinds. Who changes
-//! a closed form changes the digest, and with it the protocol version.
+//! a closed form changes the digest, and with it, once anything is released, the protocol version.
 
 use sha2::{Digest, Sha256};
 

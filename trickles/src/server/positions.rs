@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::admit::Refusal;
 use crate::continuation::Continuation;
-use crate::epoch::curve::MAX_WINDOW;
+use crate::epoch::curve::{MAX_WINDOW, counted};
 use crate::epoch::{Epoch, MAX_POSITION, RTT_BOUNDS, adopts};
 use crate::stats::Discard;
 use crate::wire::{Claim, MAX_TRAIN, Run};
@@ -29,9 +29,9 @@ pub(super) fn check_declared(rtt: u32, skewed_age: Duration) -> Result<u32, Refu
     Ok(rtt)
 }
 
-/// An overstated round-trip time shows in claims that come back sooner than half of it.
+/// An overstated round-trip time shows in claims that come back sooner than half of what it counts.
 pub(super) fn half_exceeds(rtt: u32, skewed_age: Duration) -> bool {
-    Duration::from_micros(u64::from(rtt) / 2) > skewed_age
+    Duration::from_micros(u64::from(counted(rtt)) / 2) > skewed_age
 }
 
 pub(super) fn check_continue(

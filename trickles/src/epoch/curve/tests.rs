@@ -102,7 +102,10 @@ fn resuming_keeps_the_plateau() {
 fn a_round_trip_beyond_the_cap_counts_as_the_cap() {
     let at = |rtt| Cubic.window(&cubic(700, 1000, 9085, rtt), 10_000);
     assert_eq!(at(MAX_RTT), at(u32::MAX));
-    assert!(at(MAX_RTT / 2) < at(MAX_RTT));
+    // A quarter is added before.
+    assert_eq!(at(MAX_RTT / 5 * 4), at(MAX_RTT));
+    assert!(at(MAX_RTT / 5 * 4 - 40_000) < at(MAX_RTT));
+    assert_eq!([0, 3, 4, 40_001, u32::MAX].map(counted), [0, 3, 5, 50_001, u32::MAX]);
 }
 
 /// Replicas agree to the bit: these values were computed once and hold on every platform and at every
