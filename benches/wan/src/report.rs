@@ -64,7 +64,7 @@ fn text(results: &Results<'_>, all: &[Scenario], verdicts: &str) -> Result<Strin
          Made by `cargo run --release -p trickles-wan --bin wan -- run --lab LAB`: Trickles with its default options, \
          and the TCP of Linux {}, one after the other over the same emulated bottleneck. Rates are of application \
          bytes, in Mbit/s; loss is in each direction; queues of less than three packets are run with three. Medians \
-         where there are several runs.\n\n\
+         where there are several runs, of two the higher.\n\n\
          ## What it shows\n\n{verdicts}\n",
         kernel.trim().split('-').next().unwrap_or_default()
     );
@@ -116,8 +116,8 @@ fn text(results: &Results<'_>, all: &[Scenario], verdicts: &str) -> Result<Strin
         "\n## In one bottleneck\n\n\
          100 Mbit/s, 40 ms, a queue of 1 BDP; from a fifth of the time together on. The share is the mean rate of the \
          first to that of the others. Delays vary by up to 0.5 ms where nothing else is said: without any jitter packets \
-         come to a full queue in step with those that leave it, which decides who loses (phase effects). Ping: what the flows and \
-         the jitter add to one that runs beside them all the time, for half of them and for 95 %.\n\n\
+         come to a full queue in step with those that leave it, which decides who loses (phase effects). Ping: what the \
+         flows and the jitter add to one that runs beside them all the time, for half of them and for 95 %.\n\n\
          | flows | share | Jain's index | all together | queue, ms | ping, ms |\n|---|---|---|---|---|---|"
     )?;
     for scenario in of(Set::Beside, false) {
