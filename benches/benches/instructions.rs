@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
-use trickles_benches::Download;
+use trickles_benches::{Download, Exchange};
 
 /// With its next request.
 fn asked() -> Download {
@@ -33,12 +33,45 @@ fn forged() -> (Download, Vec<u8>) {
     (download, request)
 }
 
+fn requested() -> Exchange {
+    let mut exchange = Exchange::steady();
+    exchange.send();
+    exchange
+}
+
+fn replied() -> Exchange {
+    let mut exchange = requested();
+    exchange.answer();
+    exchange
+}
+
 #[library_benchmark]
 #[bench::opening(Download::opening())]
 #[bench::claim(asked())]
 fn answer(mut download: Download) -> Download {
     black_box(&mut download).answer();
     download
+}
+
+#[library_benchmark]
+#[bench::request(requested())]
+fn reply(mut exchange: Exchange) -> Exchange {
+    black_box(&mut exchange).answer();
+    exchange
+}
+
+#[library_benchmark]
+#[bench::request(Exchange::steady())]
+fn send(mut exchange: Exchange) -> Exchange {
+    black_box(&mut exchange).send();
+    exchange
+}
+
+#[library_benchmark]
+#[bench::reply(replied())]
+fn take(mut exchange: Exchange) -> Exchange {
+    black_box(&mut exchange).take();
+    exchange
 }
 
 #[library_benchmark]
@@ -63,7 +96,7 @@ fn ask(mut download: Download) -> Download {
     download
 }
 
-library_benchmark_group!(name = server; benchmarks = answer, refuse);
-library_benchmark_group!(name = client; benchmarks = receive, ask);
+library_benchmark_group!(name = server; benchmarks = answer, reply, refuse);
+library_benchmark_group!(name = client; benchmarks = receive, ask, send, take);
 
 main!(library_benchmark_groups = server, client);

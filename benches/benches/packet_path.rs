@@ -9,7 +9,7 @@ use trickles::epoch::{CurveId, Epoch};
 use trickles::replay::{FilterConfig, FingerprintFilter, ReplayFilter, blocks};
 use trickles::time::Timestamp;
 use trickles::wire::{Request, Response};
-use trickles_benches::Download;
+use trickles_benches::{Download, Exchange};
 
 /// Times `measured` and nothing else of each turn.
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
@@ -104,6 +104,30 @@ fn path(criterion: &mut Criterion) {
     let mut opening = Download::opening();
     group.bench_function("server: answer a Hello", |bencher| {
         bencher.iter(|| opening.answer());
+    });
+    let mut exchange = Exchange::steady();
+    group.bench_function("server: answer a request", |bencher| {
+        bencher.iter_custom(|turns| {
+            only(turns, &mut exchange, Exchange::send, Exchange::answer, |exchange| _ = exchange.take())
+        });
+    });
+    group.bench_function("client: send a request", |bencher| {
+        bencher.iter_custom(|turns| {
+            let rest = |exchange: &mut Exchange| {
+                exchange.answer();
+                exchange.take();
+            };
+            only(turns, &mut exchange, |_| {}, Exchange::send, rest)
+        });
+    });
+    group.bench_function("client: take its answer", |bencher| {
+        bencher.iter_custom(|turns| {
+            let prepare = |exchange: &mut Exchange| {
+                exchange.send();
+                exchange.answer();
+            };
+            only(turns, &mut exchange, prepare, |exchange| _ = exchange.take(), |_| {})
+        });
     });
     group.throughput(Throughput::Elements(packets as u64 / 50));
     group.bench_function("server: answer a claim", |bencher| {

@@ -18,6 +18,8 @@ const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(1
 const ROUND_TRIP: Duration = Duration::from_micros(200);
 /// Packets of a usual path over the internet.
 const PACKET_SIZE: u16 = 1400;
+/// What is written at a time.
+const REQUEST: [u8; 64] = [0; 64];
 
 /// Takes all input, and has output without end.
 #[derive(Debug)]
@@ -37,18 +39,46 @@ impl Output for Endless {
     }
 }
 
-/// A download under way.
-pub struct Download {
+/// Answers each 64 bytes of input with 1 KiB.
+#[derive(Debug)]
+pub struct Short;
+
+impl Application for Short {
+    fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
+        let complete = event.input.as_ref().is_some_and(|input| input.bytes.len() >= REQUEST.len());
+        let (consumed, length) = if complete { (REQUEST.len(), 1024) } else { (0, 0) };
+        let end = event.output.end;
+        Ok(Next { output: end..end + length, consumed, ..Next::default() })
+    }
+}
+
+impl Output for Short {
+    fn read(&mut self, _: &[u8], _: Range<u64>, offset: u64, buffer: &mut [u8]) -> Result<usize, Reset> {
+        buffer.fill(offset as u8);
+        Ok(buffer.len())
+    }
+}
+
+/// A server and one client of it.
+pub struct Pair<A> {
     /// Answers.
     pub server: Server,
     /// Asks.
     pub client: Client,
+    application: A,
     now: Duration,
     /// The last answer.
     pub outbox: Outbox,
     request: Vec<u8>,
+    /// What follows a request, if anything does.
+    other: Vec<u8>,
     buffer: Vec<u8>,
 }
+
+/// A download under way.
+pub type Download = Pair<Endless>;
+/// Requests one at a time.
+pub type Exchange = Pair<Short>;
 
 impl Download {
     /// One whose window is as large as the client's buffer.
@@ -56,7 +86,7 @@ impl Download {
     /// # Panics
     /// When it does not get going.
     pub fn steady() -> Self {
-        let mut download = Self::begun();
+        let mut download = Self::begun(Endless);
         for _ in 0..600 {
             download.ask();
             download.answer();
@@ -65,20 +95,86 @@ impl Download {
         download
     }
 
-    fn begun() -> Self {
+    /// The first request of a client that opens a stream.
+    ///
+    /// # Panics
+    /// When it sends none.
+    pub fn opening() -> Self {
+        let mut download = Self::begun(Endless);
+        download.ask();
+        download
+    }
+}
+
+impl Exchange {
+    /// One that has had many requests answered.
+    ///
+    /// # Panics
+    /// When an answer is not what was asked for.
+    pub fn steady() -> Self {
+        let mut exchange = Self::begun(Short);
+        exchange.ask();
+        exchange.answer();
+        for _ in 0..600 {
+            assert_eq!(exchange.take(), 1024, "an answer is one packet");
+            exchange.send();
+            exchange.answer();
+        }
+        exchange.take();
+        exchange
+    }
+
+    /// The application writes a request, and the client sends it.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn send(&mut self) {
+        self.client.write(&REQUEST).expect("an open stream");
+        let now = Timestamp::ZERO + self.now;
+        assert!(self.client.poll_transmit(now, &mut self.request), "nothing waits for another answer");
+        self.settle();
+    }
+
+    /// The client takes the answer, and the application reads it; how many bytes.
+    ///
+    /// # Panics
+    /// When the client has something else to send.
+    pub fn take(&mut self) -> u64 {
+        let now = Timestamp::ZERO + self.now;
+        for packet in self.outbox.packets() {
+            self.client.handle_datagram(packet, now);
+        }
+        self.settle();
+        let read = self.client.read(&mut self.buffer).expect("an open stream").unwrap_or(0);
+        self.settle();
+        read as u64
+    }
+
+    /// What drives the client looks whether there is more to send, and until when to wait.
+    fn settle(&mut self) {
+        let more = self.client.poll_transmit(Timestamp::ZERO + self.now, &mut self.other);
+        assert!(!more, "one packet is all");
+        std::hint::black_box(self.client.poll_timeout());
+    }
+}
+
+impl<A: Application> Pair<A> {
+    fn begun(application: A) -> Self {
         let filter = FingerprintFilter::new(FilterConfig::default(), [1; 16], EPOCH);
         let ring = KeyRing::new(&[(1, [2; 32])]).expect("one key makes a ring");
         let config = ClientConfig {
-            early_input: vec![0; 64],
+            early_input: REQUEST.to_vec(),
             packet_size: Some(PACKET_SIZE),
             ..ClientConfig::default()
         };
         Self {
             server: Server::new(ServerConfig::default(), ring, Arc::new(filter), [3; 16]),
             client: Client::new(config, [4; 16], Timestamp::ZERO),
+            application,
             now: Duration::ZERO,
             outbox: Outbox::default(),
             request: Vec::new(),
+            other: Vec::new(),
             buffer: vec![0; 1 << 20],
         }
     }
@@ -103,7 +199,7 @@ impl Download {
     pub fn answer(&mut self) {
         self.outbox.clear();
         let now = EPOCH + self.now;
-        let handled = self.server.handle(&self.request, ADDRESS, now, &mut Endless, &mut self.outbox);
+        let handled = self.server.handle(&self.request, ADDRESS, now, &mut self.application, &mut self.outbox);
         handled.expect("the application keeps its contract");
         self.now += ROUND_TRIP;
     }
@@ -135,18 +231,8 @@ impl Download {
     pub fn refuse(&mut self, request: &[u8]) {
         self.outbox.clear();
         let now = EPOCH + self.now;
-        let handled = self.server.handle(request, ADDRESS, now, &mut Endless, &mut self.outbox);
+        let handled = self.server.handle(request, ADDRESS, now, &mut self.application, &mut self.outbox);
         handled.expect("the application keeps its contract");
-    }
-
-    /// The first request of a client that opens a stream.
-    ///
-    /// # Panics
-    /// When it sends none.
-    pub fn opening() -> Self {
-        let mut download = Self::begun();
-        download.ask();
-        download
     }
 
     /// The last request.
@@ -158,6 +244,17 @@ impl Download {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_are_answered_one_at_a_time() {
+        let mut exchange = Exchange::steady();
+        for _ in 0..10 {
+            exchange.send();
+            assert!(exchange.request().len() < 600, "{} bytes", exchange.request().len());
+            exchange.answer();
+            assert_eq!((exchange.outbox.packets().count(), exchange.take()), (1, 1024));
+        }
+    }
 
     #[test]
     fn a_steady_download_moves_whole_trains() {
