@@ -199,7 +199,8 @@ impl<A: Application> Pair<A> {
     pub fn answer(&mut self) {
         self.outbox.clear();
         let now = EPOCH + self.now;
-        let handled = self.server.handle(&self.request, ADDRESS, now, &mut self.application, &mut self.outbox);
+        let handled =
+            self.server.handle(&self.request, ADDRESS, now, &mut self.application, &mut self.outbox);
         handled.expect("the application keeps its contract");
         self.now += ROUND_TRIP;
     }

@@ -138,7 +138,9 @@ impl ByteStream {
 
     /// Ends what is written, and waits for nothing.
     pub fn finish(&self) {
-        self.shared.call(|state| state.client.shutdown());
+        let mut state = self.shared.lock();
+        state.client.shutdown();
+        self.shared.follow(state);
     }
 
     /// Ready when reading would not wait: there are bytes, the end, or an error.
@@ -218,17 +220,22 @@ impl ByteStream {
         cx: &mut Context<'_>,
         act: impl FnOnce(&mut Client) -> io::Result<Option<T>>,
     ) -> Poll<io::Result<T>> {
-        self.shared.call(|state| match act(&mut state.client).transpose() {
-            Some(result) => Poll::Ready(result),
-            None => state.wait(interest, Waiter::Polled, cx),
-        })
+        let mut state = self.shared.lock();
+        // Where nothing was done, nothing follows.
+        let Some(result) = act(&mut state.client).transpose() else {
+            return state.wait(interest, Waiter::Polled, cx);
+        };
+        self.shared.follow(state);
+        Poll::Ready(result)
     }
 
     fn attempt<T>(&self, act: impl FnOnce(&mut Client) -> io::Result<Option<T>>) -> io::Result<T> {
-        self.shared.call(|state| {
-            act(&mut state.client)?
-                .ok_or_else(|| state.stopped().unwrap_or_else(|| ErrorKind::WouldBlock.into()))
-        })
+        let mut state = self.shared.lock();
+        let Some(result) = act(&mut state.client).transpose() else {
+            return Err(state.stopped().unwrap_or_else(|| ErrorKind::WouldBlock.into()));
+        };
+        self.shared.follow(state);
+        result
     }
 
     fn wait(&self, interest: Interest) -> Wait<'_> {

@@ -99,21 +99,19 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what the application asks for and sends what results from it.
-    pub(super) fn call<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.lock();
-        let result = act(&mut state);
+    /// Sends what results from something that the application has done.
+    pub(super) fn follow(&self, mut state: MutexGuard<'_, State>) {
         // What is unsent already has the task waiting for the socket.
         let backlog = !state.is_blocked() && !self.transmit(&mut state, self.path.clock.now());
         let earlier = state.client.poll_timeout().is_some_and(|at| at < state.armed);
         let call = (backlog || earlier) && !std::mem::replace(&mut state.called, true);
-        let wakers = state.wakers();
+        let mut wakers = Vec::new();
+        state.take_wakers(&mut wakers);
         drop(state);
         if call {
             self.path.call(self.id);
         }
-        wake(wakers);
-        result
+        wake(&mut wakers);
     }
 
     /// Sends all that the client has to send, if the socket takes it; whether it did.
@@ -238,13 +236,10 @@ impl State {
         self.stopped.map(|kind| io::Error::new(kind, "the task that drives this stream has ended"))
     }
 
-    /// Whom to [`wake`], once the mutex is free.
-    #[must_use]
-    pub(super) fn wakers(&mut self) -> Vec<Waker> {
-        let mut wakers = Vec::new();
+    /// Adds to `wakers` whom to [`wake`], once the mutex is free.
+    pub(super) fn take_wakers(&mut self, wakers: &mut Vec<Waker>) {
         let Self { client, waiters, stopped, .. } = self;
-        waiters.take(|interest| stopped.is_some() || interest.is_met(client), &mut wakers);
-        wakers
+        waiters.take(|interest| stopped.is_some() || interest.is_met(client), wakers);
     }
 
     /// How many wait.
@@ -260,8 +255,8 @@ impl fmt::Debug for Shared {
     }
 }
 
-pub(super) fn wake(wakers: Vec<Waker>) {
-    wakers.into_iter().for_each(Waker::wake);
+pub(super) fn wake(wakers: &mut Vec<Waker>) {
+    wakers.drain(..).for_each(Waker::wake);
 }
 
 /// Whether an error is the network's word that nobody listens at the server's address.

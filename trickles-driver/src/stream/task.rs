@@ -7,7 +7,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use quinn_udp::EcnCodepoint;
@@ -39,6 +39,8 @@ pub(super) struct Task {
     errors: u32,
     /// Streams to look after in this turn, some of them perhaps twice.
     called: Vec<u64>,
+    /// Who is to be woken in this turn.
+    wakers: Vec<Waker>,
     /// Streams that wait for the socket to become writable.
     blocked: BTreeSet<u64>,
 }
@@ -60,6 +62,7 @@ impl Task {
             receive: ReceiveBatch::new(BUFFERS),
             errors: 0,
             called: Vec::new(),
+            wakers: Vec::new(),
             blocked: BTreeSet::new(),
         }
     }
@@ -165,10 +168,9 @@ impl Task {
         now: Timestamp,
         cx: &mut Context<'_>,
     ) -> bool {
-        let Self { path, streams, called, blocked, .. } = self;
+        let Self { path, streams, called, wakers, blocked, .. } = self;
         called.sort_unstable();
         called.dedup();
-        let mut wakers = Vec::new();
         called.retain(|&id| {
             let Some(stream) = streams.by_origin.get(&id).cloned() else { return false };
             let mut state = stream.lock();
@@ -187,7 +189,7 @@ impl Task {
                 blocked.insert(id);
             }
             let backlog = !waits && !stream.transmit(&mut state, now);
-            wakers.append(&mut state.wakers());
+            state.take_wakers(wakers);
             let ends_at = state.ends_at();
             let deadline = state.client.poll_timeout().into_iter().chain(ends_at).min();
             // What could be done now would be sent.
@@ -221,9 +223,9 @@ impl Task {
         for stream in streams.chain(self.path.stop(reason)) {
             let mut state = stream.lock();
             state.stopped.get_or_insert(reason);
-            let wakers = state.wakers();
+            state.take_wakers(&mut self.wakers);
             drop(state);
-            wake(wakers);
+            wake(&mut self.wakers);
         }
     }
 }

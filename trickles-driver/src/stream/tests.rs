@@ -70,7 +70,9 @@ fn everybody_who_waits_is_woken() {
     assert!(stream.poll_read(&mut Context::from_waker(&reading), &mut [0]).is_pending());
     assert!(stream.poll_shutdown(&mut Context::from_waker(&shutting_down)).is_pending());
     assert_eq!(waiting(&stream), 4);
-    stream.shared.call(|state| state.client.reset(1));
+    let mut state = stream.shared.lock();
+    state.client.reset(1);
+    stream.shared.follow(state);
     assert_eq!(counts.map(|count| count.0.load(Relaxed)), [1; 4]);
     assert_eq!(waiting(&stream), 0);
     let Poll::Ready(Err(error)) = peek.as_mut().poll(&mut noop()) else { panic!("it does not fail") };

@@ -1,6 +1,5 @@
 //! Which positions to claim next, and with which continuation (docs/protocol.md sections 5 and 7).
 
-use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,6 +167,14 @@ impl Flow {
     fn cut(&self, positions: Range<u64>, numbers: u64) -> Owner {
         let most = positions.end.min(positions.start + MAX_TRAIN);
         let start = self.share_start(positions.start);
+        // Mostly the window is the same at both ends, and then every position owns one number.
+        let likely = positions.start..most.min(positions.start.saturating_add(numbers.max(1)));
+        if likely.start >= self.epoch.base && !likely.is_empty() {
+            let last = self.epoch.share_start(likely.end);
+            if last - start == likely.end - likely.start {
+                return Owner { positions: likely, numbers: start..last };
+            }
+        }
         let (mut end, mut share) = (positions.start, start..start);
         for next in self.epoch.shares_from(start, positions.start..most) {
             let is_enough = share.end - start >= numbers || next.end - start > MAX_TRAIN;
@@ -198,9 +205,21 @@ impl Flow {
         };
         let fullness = |index: usize| self.held[index].fields.bytes_per_number();
         let best = |end: usize| {
-            let serving = || (0..end).rev().filter(|&index| serves(&self.held[index])).take(MAX_PRESENTABLE);
-            let full = serving().find(|&index| fullness(index) >= self.fullest);
-            full.or_else(|| serving().min_by_key(|&index| Reverse(fullness(index))))
+            let mut best: Option<usize> = None;
+            for (index, _) in (0..end)
+                .rev()
+                .zip(self.held.range(..end).rev())
+                .filter(|(_, held)| serves(held))
+                .take(MAX_PRESENTABLE)
+            {
+                if best.is_none_or(|best| fullness(index) > fullness(best)) {
+                    best = Some(index);
+                }
+                if fullness(index) >= self.fullest {
+                    break;
+                }
+            }
+            best
         };
         let fullest = best(self.held.len())?;
         let fields = &self.held[fullest].fields;

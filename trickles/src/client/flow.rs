@@ -62,7 +62,7 @@ pub(crate) struct Flow {
     pub(crate) claimed: RangeSet,
     /// In ascending order of numbers.
     pub(crate) held: VecDeque<HeldTrain>,
-    /// Most bytes that a train has held per number.
+    /// Most bytes that one of these trains has held per number.
     pub(crate) fullest: usize,
     /// In ascending order of numbers.
     pub(crate) runs: VecDeque<Run>,
@@ -316,9 +316,9 @@ impl Flow {
         }
     }
 
-    /// Requests with input whose answer has come or is lost, since this was last asked.
-    pub(crate) fn take_settled(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.settled)
+    /// Tells `each` of the requests with input whose answer has come or is lost, since this was last asked.
+    pub(crate) fn take_settled(&mut self, each: impl FnMut(u64)) {
+        self.settled.drain(..).for_each(each);
     }
 
     /// Notes numbers as arrived; whether they are news.

@@ -178,6 +178,8 @@ pub struct Client {
     assembler: Assembler,
     outputs: Outputs,
     input: SendBuffer,
+    /// Memory for the input of one request, empty between two of them.
+    copied: Vec<u8>,
     upload: Upload,
     /// Whether the last claim carried input: output gets its turn too.
     input_last: bool,
@@ -234,6 +236,7 @@ impl Client {
             assembler: Assembler::new(config.receive_buffer),
             outputs: Outputs::default(),
             input,
+            copied: Vec::new(),
             upload: Upload::new(),
             input_last: false,
             short: true,

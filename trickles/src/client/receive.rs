@@ -408,8 +408,8 @@ impl Client {
 
     /// What a settled request carried and is not acknowledged has to be sent again.
     fn settle_input(&mut self) {
-        for echo in self.flow.as_mut().map(Flow::take_settled).unwrap_or_default() {
-            self.upload.settle(echo, &self.input);
+        if let Some(flow) = &mut self.flow {
+            flow.take_settled(|echo| self.upload.settle(echo, &self.input));
         }
     }
 

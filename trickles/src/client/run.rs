@@ -88,18 +88,24 @@ impl Run {
     }
 
     /// The bytes laid out for the numbers in `which`, by the rule the server follows too.
-    pub(crate) fn bytes(&self, which: Range<u64>, mut each: impl FnMut(Range<u64>)) {
+    pub(crate) fn bytes(&self, which: Range<u64>, each: impl FnMut(Range<u64>)) {
         let mut cursor = Cursor::new(&self.wants);
-        for number in self.numbers.clone() {
-            let carries = self.is_opening() || number == self.numbers.start;
-            let form = if carries { self.form } else { Form::Absent };
-            let wanted = which.contains(&number);
-            cursor.fill(room(self.packet_size, form), |piece| {
-                if wanted {
-                    each(piece);
-                }
-            });
-        }
+        let from = which.start.clamp(self.numbers.start, self.numbers.end);
+        let to = which.end.clamp(from, self.numbers.end);
+        self.lay_out(&mut cursor, self.numbers.start..from, |_| {});
+        self.lay_out(&mut cursor, from..to, each);
+    }
+
+    /// Moves `cursor` on over packets for `numbers`.
+    fn lay_out(&self, cursor: &mut Cursor<'_>, numbers: Range<u64>, mut each: impl FnMut(Range<u64>)) {
+        let count = numbers.end - numbers.start;
+        let carry = match () {
+            () if self.is_opening() => count,
+            () if numbers.start == self.numbers.start => count.min(1),
+            () => 0,
+        };
+        cursor.fill_many(carry, room(self.packet_size, self.form), &mut each);
+        cursor.fill_many(count - carry, room(self.packet_size, Form::Absent), each);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::claims::Selection;
 use super::flow::Flow;
 use super::upload::Chunk;
 use super::{Client, OpeningKind};
@@ -24,7 +25,11 @@ const LEAST_TRAIN: u64 = 4;
 const CLAIM_OVERHEAD: usize = HEADER + SEALED_LENGTH + 24 + 2 + 1 + 8 + 1 + 10 + 2 + 10;
 
 /// What is to be done next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "none is kept, and memory of its own would cost more than the move"
+)]
 pub(super) enum Step {
     /// Nothing, until something arrives or the application acts.
     Idle,
@@ -39,9 +44,9 @@ pub(super) enum Step {
     Restart,
     /// Nothing can be asked for: connect again.
     Hello,
-    /// Claim positions for about this many numbers, with input or without.
+    /// Claim these positions, with input or without.
     Claim {
-        numbers: u64,
+        selection: Selection,
         input: Option<Chunk>,
     },
 }
@@ -144,7 +149,7 @@ impl Client {
         if !complete && since + delay > self.now {
             return Step::Wait(since + delay);
         }
-        Step::Claim { numbers, input }
+        Step::Claim { selection, input }
     }
 
     /// Whether slow start that was ended without a loss is to begin again. Neither input nor what is parked is kept

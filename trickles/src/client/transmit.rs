@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
-use super::claims::Owner;
+use super::claims::{Owner, Selection};
 use super::receive::release;
 use super::run::{Run, Sent, mask};
 use super::step::{Step, TIMER_GRANULARITY};
@@ -47,7 +47,8 @@ impl Client {
                 Step::Open => return self.send_opening(out),
                 step @ (Step::Resume | Step::BeginAgain) => {
                     if let Some(flow) = &mut self.flow {
-                        flow.return_to = flow.cut_off.take().filter(|_| step == Step::BeginAgain);
+                        let begins_again = matches!(step, Step::BeginAgain);
+                        flow.return_to = flow.cut_off.take().filter(|_| begins_again);
                     }
                     let kind = OpeningKind::Resume;
                     self.opening = Some(Opening { kind, send_at: self.now, sent: Default::default() });
@@ -58,7 +59,7 @@ impl Client {
                     self.probe = false;
                     return self.send_probe(out);
                 }
-                Step::Claim { numbers, input } => return self.send_claim(numbers, input, out),
+                Step::Claim { selection, input } => return self.send_claim(&selection, input, out),
             }
         }
     }
@@ -229,9 +230,8 @@ impl Client {
         true
     }
 
-    fn send_claim(&mut self, numbers: u64, input: Option<Chunk>, out: &mut Vec<u8>) -> bool {
+    fn send_claim(&mut self, selection: &Selection, input: Option<Chunk>, out: &mut Vec<u8>) -> bool {
         let Some(flow) = &self.flow else { return false };
-        let Some(selection) = flow.select(numbers) else { return false };
         let (train, kind) = (&flow.held[selection.held], selection.kind);
         let (sealed, fields) = (train.sealed.clone(), train.fields);
         let exit = flow.exit_of(&fields);
@@ -282,7 +282,7 @@ impl Client {
         let Some(flow) = &mut self.flow else { return false };
         let fresh_wants: usize = fresh.iter().map(|run| run.wants.len()).sum();
         let repeats = match input {
-            None => flow.repeats(&selection, &user_continuation),
+            None => flow.repeats(selection, &user_continuation),
             Some(_) => ArrayVec::new(),
         };
         for index in repeats {
@@ -366,7 +366,7 @@ impl Client {
             user_continuation,
             input: None,
         };
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut self.copied);
         if let Some(chunk) = input {
             let most = usize::try_from(chunk.end - chunk.start).unwrap_or(usize::MAX);
             let most = most.min(self.input_room(claim.length() + 10));
@@ -376,6 +376,8 @@ impl Client {
             claim.input = Some(input);
         }
         Request::Claim(claim).emit(MIN_CLAIM.max(padding), out);
+        bytes.clear();
+        self.copied = bytes;
     }
 }
 
@@ -399,39 +401,46 @@ impl<'a> Wants<'a> {
     /// which form the packets carry the continuation.
     fn fill(&mut self, numbers: u64, first: Form, others: Form) -> ArrayVec<Range<u64>, MAX_WANTS> {
         let mut ranges = ArrayVec::<Range<u64>, MAX_WANTS>::new();
-        for number in 0..numbers {
-            let form = if number == 0 { first } else { others };
-            let mut left = room(self.client.packet_size, form);
-            while left > DATA_OVERHEAD {
-                let Some(want) = self.next((left - DATA_OVERHEAD) as u64) else { return ranges };
-                left -= DATA_OVERHEAD + (want.end - want.start) as usize;
-                let full = ranges.len() >= MAX_WANTS / 2;
-                match ranges.last_mut() {
-                    Some(last) if last.end == want.start => last.end = want.end,
-                    _ if full => return ranges,
-                    _ => ranges.push(want.clone()),
+        let mut number = 0;
+        let mut left = room(self.client.packet_size, first);
+        while number < numbers
+            && let Some(gap) = self.next()
+        {
+            let mut end = gap.start;
+            while end < gap.end && number < numbers {
+                if left > DATA_OVERHEAD {
+                    let taken = (gap.end - end).min((left - DATA_OVERHEAD) as u64);
+                    left -= DATA_OVERHEAD + taken as usize;
+                    end += taken;
                 }
-                self.client.outputs.cover(want);
+                if left <= DATA_OVERHEAD {
+                    number += 1;
+                    left = room(self.client.packet_size, others);
+                }
             }
+            let full = ranges.len() >= MAX_WANTS / 2;
+            match ranges.last_mut() {
+                Some(last) if last.end == gap.start => last.end = end,
+                _ if full => break,
+                _ => ranges.push(gap.start..end),
+            }
+            self.client.outputs.cover(gap.start..end);
+            self.unknown = self.unknown.map(|unknown| unknown.max(end));
         }
         ranges
     }
 
-    /// The next bytes to ask for, at most `most`.
-    fn next(&mut self, most: u64) -> Option<Range<u64>> {
+    /// The next bytes to ask for.
+    fn next(&self) -> Option<Range<u64>> {
         let client = &self.client;
         let (from, limit) = (client.assembler.read_offset(), client.assembler.limit());
         if let Some((want, held)) = client.outputs.next_want(from, limit)
             && Arc::ptr_eq(&held.sealed, &self.user_continuation)
         {
-            return Some(want.start..want.end.min(want.start + most));
+            return Some(want);
         }
         // Behind the known output comes what the answer to the input says.
         let start = self.unknown.filter(|_| self.covers.end <= client.outputs.known_end())?;
-        let end = limit.min(start.saturating_add(most));
-        (start < end).then(|| {
-            self.unknown = Some(end);
-            start..end
-        })
+        (start < limit).then_some(start..limit)
     }
 }

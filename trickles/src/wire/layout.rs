@@ -72,6 +72,26 @@ impl<'a> Cursor<'a> {
         room
     }
 
+    /// The same for `count` packets with as much room each, in pieces that may cover many of them.
+    pub(crate) fn fill_many(&mut self, mut count: u64, room: usize, mut each: impl FnMut(Range<u64>)) {
+        while let Some(want) = self.wants.first()
+            && count > 0
+        {
+            let start = want.start + self.taken;
+            let full = room.saturating_sub(DATA_OVERHEAD) as u64;
+            let packets = (want.end - start).checked_div(full).unwrap_or(0).min(count);
+            if packets > 0 {
+                self.taken += packets * full;
+                each(start..start + packets * full);
+                count -= packets;
+            } else {
+                // Bytes of other ranges may follow in the same packet.
+                self.fill(room, &mut each);
+                count -= 1;
+            }
+        }
+    }
+
     /// Whether all wanted bytes are laid out.
     pub fn is_empty(&self) -> bool {
         self.wants.is_empty()

@@ -261,6 +261,21 @@ proptest! {
             prop_assert_eq!(cursor.is_empty(), next.is_none());
         }
     }
+
+    #[test]
+    fn many_packets_are_laid_out_as_one_by_one(
+        drawn in prop::collection::vec((0..1000u64, 0..600u64), 0..6),
+        steps in prop::collection::vec((0..10u64, 0..80usize), 1..10),
+    ) {
+        let wants: Vec<Range<u64>> = drawn.iter().map(|&(start, length)| start..start + length).collect();
+        let (mut many, mut single) = (Cursor::new(&wants), Cursor::new(&wants));
+        for (count, room) in steps {
+            let (mut expected, mut laid_out) = (Vec::new(), Vec::new());
+            (0..count).for_each(|_| _ = single.fill(room, |piece| expected.extend(piece)));
+            many.fill_many(count, room, |piece| laid_out.extend(piece));
+            prop_assert_eq!(laid_out, expected);
+        }
+    }
 }
 
 /// Numbers and offsets travel without their highest bits.

@@ -39,7 +39,17 @@ impl Flow {
         self.fullest = self.fullest.max(fields.bytes_per_number());
         self.held.insert(at, HeldTrain { sealed: Box::new(*sealed), fields, arrived: now });
         if self.held.len() > MAX_HELD {
-            self.held.pop_front();
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(oldest) = self.held.pop_front() else { return };
+        let others = self.held.iter().map(|held| held.fields.bytes_per_number());
+        // Mostly all are as full.
+        let is_fullest = oldest.fields.bytes_per_number() == self.fullest;
+        if is_fullest && !others.clone().any(|fullness| fullness == self.fullest) {
+            self.fullest = others.max().unwrap_or(0);
         }
     }
 
@@ -60,7 +70,7 @@ impl Flow {
         // Keep the newest that still reaches the lowest position of interest, and all behind it.
         while self.held.get(1).is_some_and(|next| next.fields.earned < needed && next.fields.end() <= needed)
         {
-            self.held.pop_front();
+            self.forget_oldest();
         }
     }
 
