@@ -2,12 +2,12 @@
 
 mod room;
 
-use std::array;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use arrayvec::ArrayVec;
 use quinn_udp::{BATCH_SIZE, RecvMeta};
 use trickles::wire::is_hello;
 
@@ -110,10 +110,10 @@ impl ReceiveBatch {
         if self.bytes.len() < offered * BUFFER_SIZE {
             self.bytes.resize(offered * BUFFER_SIZE, 0);
         }
-        let mut rest = self.bytes.chunks_exact_mut(BUFFER_SIZE).map(|buffer| &mut buffer[..room]);
-        let mut slices: [_; BATCH_SIZE] =
-            array::from_fn(|_| IoSliceMut::new(rest.next().unwrap_or_default()));
-        self.filled = ready!(socket.poll_recv(cx, &mut slices[..offered], &mut self.meta[..offered]))?;
+        let buffers = self.bytes.chunks_exact_mut(BUFFER_SIZE).take(offered);
+        let mut slices: ArrayVec<_, BATCH_SIZE> =
+            buffers.map(|buffer| IoSliceMut::new(&mut buffer[..room])).collect();
+        self.filled = ready!(socket.poll_recv(cx, &mut slices, &mut self.meta[..offered]))?;
         self.offered = match self.filled {
             filled if filled == offered => (2 * offered).min(self.meta.len()),
             filled if filled < offered / 4 => (offered / 2).max(MIN_OFFERED.min(self.meta.len())),

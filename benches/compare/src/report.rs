@@ -161,7 +161,24 @@ fn promises(samples: &Samples) -> String {
         let _ =
             writeln!(text, "| {} | {ratio:.2} | {relation} {} | {verdict} |", promise.text, promise.bound);
     }
-    text
+    text + &crowds(samples)
+}
+
+/// What 10,000 clients cost others: over loopback much of it is the system's.
+fn crowds(samples: &Samples) -> String {
+    let to_100 = |peer| {
+        let figure = Figure::ServerEach;
+        let ratio = samples.ratio((Row::Busy10000, peer, figure), (Row::Busy100, peer, figure))?;
+        Some(format!("{} {ratio:.2}", peer.name()))
+    };
+    let ratios: Vec<String> = [Peer::Udp, Peer::Tcp, Peer::Tls].into_iter().filter_map(to_100).collect();
+    if ratios.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\nServer CPU of a request at 10,000 clients, to that at 100, of others: {}.\n",
+        ratios.join(", ")
+    )
 }
 
 #[cfg(test)]

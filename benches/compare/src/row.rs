@@ -84,7 +84,8 @@ impl Row {
         match peer {
             Peer::UdpBatches => self == Self::Busy100,
             Peer::Udp => {
-                [Self::Download, Self::Upload, Self::Requests, Self::OneCore, Self::Busy100].contains(&self)
+                [Self::Download, Self::Upload, Self::Requests, Self::OneCore, Self::Busy100, Self::Busy10000]
+                    .contains(&self)
             }
             _ => true,
         }
@@ -202,6 +203,15 @@ impl Row {
         scale: Scale,
         mut ready: impl FnMut() -> Result<()>,
     ) -> Result<Outcome> {
+        if peer == Peer::Udp && self.clients() > 1 {
+            let crowd = udp::Crowd::new(server, self.clients() as usize)?;
+            crowd.busy((scale.requests / WARM_UP).max(self.clients()))?;
+            ready()?;
+            let clock = Clock::start()?;
+            let requests = scale.requests.max(2 * self.clients());
+            crowd.busy(requests)?;
+            return clock.stop(requests);
+        }
         let mut client = udp::Client::new(server)?;
         for _ in 0..scale.requests / WARM_UP {
             client.request()?;
@@ -216,7 +226,7 @@ impl Row {
                 Ok(Outcome { seconds: time.as_secs_f64(), ..clock.stop(units)? })
             }
             Self::Busy100 => {
-                let requests = client.busy(scale.requests, peer == Peer::UdpBatches)?;
+                let requests = client.busy(scale.requests)?;
                 clock.stop(requests)
             }
             _ => {

@@ -147,17 +147,17 @@ impl Client {
         Ok((sent, begin.elapsed()))
     }
 
-    /// About `count` requests and their answers, so many at a time that the server always has some; how many. `together`:
-    /// whether one system call sends many of them.
+    /// About `count` requests and their answers, so many at a time that the server always has some; how many. One system
+    /// call sends many of them.
     ///
     /// # Errors
     /// Those of the system, and when an answer is lost.
-    pub fn busy(&mut self, count: u64, together: bool) -> Result<u64> {
+    pub fn busy(&mut self, count: u64) -> Result<u64> {
         let requests = Command::Send(ANSWER).encode().repeat(BUSY);
         let rounds = count.div_ceil(BUSY as u64);
         for round in 0..rounds + AHEAD {
             if round < rounds {
-                self.ask(&requests, together)?;
+                self.ask(&requests)?;
             }
             let mut left = if round < AHEAD { 0 } else { BUSY * ANSWER as usize };
             while left > 0 {
@@ -167,13 +167,7 @@ impl Client {
         Ok(rounds * BUSY as u64)
     }
 
-    fn ask(&self, requests: &[u8], together: bool) -> Result<()> {
-        if !together {
-            return requests.chunks(COMMAND).try_for_each(|request| {
-                self.socket.io.send_to(request, self.server)?;
-                Ok(())
-            });
-        }
+    fn ask(&self, requests: &[u8]) -> Result<()> {
         let (destination, segment_size) = (self.server, Some(COMMAND));
         let transmit = Transmit { destination, ecn: None, contents: requests, segment_size, src_ip: None };
         Ok(self.socket.state.try_send((&self.socket.io).into(), &transmit)?)
@@ -187,6 +181,49 @@ impl Client {
         self.socket.io.send_to(&Command::Send(ANSWER).encode(), self.server)?;
         let length = self.socket.io.recv(&mut self.socket.memory)?;
         ensure!(length == ANSWER as usize, "an answer of {length} bytes");
+        Ok(())
+    }
+}
+
+/// Clients with a socket each, connected to their server.
+pub struct Crowd {
+    sockets: Vec<UdpSocket>,
+}
+
+impl Crowd {
+    /// So many clients of `server`.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn new(server: SocketAddr, clients: usize) -> Result<Self> {
+        let socket = |_| {
+            let socket = UdpSocket::bind(super::ANY)?;
+            socket.connect(server)?;
+            socket.set_read_timeout(Some(PATIENCE))?;
+            anyhow::Ok(socket)
+        };
+        Ok(Self { sockets: (0..clients).map(socket).collect::<Result<_>>()? })
+    }
+
+    /// `count` requests and their answers, of one client after another, so many at a time that the server always has
+    /// some.
+    ///
+    /// # Errors
+    /// Those of the system, and when an answer is lost.
+    pub fn busy(&self, count: u64) -> Result<()> {
+        let request = Command::Send(ANSWER).encode();
+        let mut answer = [0; ANSWER as usize];
+        let ahead = (BUSY as u64 * AHEAD).min(self.sockets.len() as u64);
+        let socket = |turn: u64| &self.sockets[(turn % self.sockets.len() as u64) as usize];
+        for turn in 0..count + ahead {
+            if let Some(answered) = turn.checked_sub(ahead) {
+                let length = socket(answered).recv(&mut answer)?;
+                ensure!(length == answer.len(), "an answer of {length} bytes");
+            }
+            if turn < count {
+                socket(turn).send(&request)?;
+            }
+        }
         Ok(())
     }
 }
