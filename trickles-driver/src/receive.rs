@@ -2,9 +2,9 @@
 
 mod room;
 
+use std::cell::Cell;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use arrayvec::ArrayVec;
@@ -25,19 +25,16 @@ const MAX_USELESS_IN_A_FLOOD: u32 = 1;
 /// empty one shows that there are no more.
 const MIN_OFFERED: usize = 2;
 
-/// Memory of batches that are gone is kept for that many others: to have it made and cleared would be most of what a
-/// short stream costs its client.
-const MAX_POOLED: usize = 64;
-
-fn pool() -> MutexGuard<'static, Vec<Vec<u8>>> {
-    static POOL: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
-    // Whatever panicked has at most lost some memory.
-    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+thread_local! {
+    /// Memory of the batches that hold nothing. All on a thread take turns with it: so it stays in the processor's
+    /// caches, and an idle client has none. To have it made and cleared would be most of what a short stream costs.
+    static SHARED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Datagrams received together.
 #[derive(Debug)]
 pub(crate) struct ReceiveBatch {
+    /// None while it is [released](Self::release).
     bytes: Vec<u8>,
     meta: Vec<RecvMeta>,
     filled: usize,
@@ -58,10 +55,9 @@ pub(crate) struct ReceiveBatch {
 }
 
 impl ReceiveBatch {
-    /// `buffers`: how many are filled at once, at most. There is memory for as many as are offered.
+    /// `buffers`: how many are filled at once, at most.
     pub(crate) fn new(buffers: usize) -> Self {
-        let bytes = pool().pop().unwrap_or_else(|| vec![0; MIN_OFFERED * BUFFER_SIZE]);
-        Self::with_memory(buffers, bytes)
+        Self::with_memory(buffers, Vec::new())
     }
 
     /// The same, with memory for all buffers from the beginning: that of a server does not grow.
@@ -107,6 +103,9 @@ impl ReceiveBatch {
         let flood = self.patience == MAX_USELESS_IN_A_FLOOD;
         let offered = if flood { self.meta.len() } else { self.offered };
         let room = self.room.next(flood);
+        if self.bytes.is_empty() {
+            self.bytes = SHARED.try_with(Cell::take).unwrap_or_default();
+        }
         if self.bytes.len() < offered * BUFFER_SIZE {
             self.bytes.resize(offered * BUFFER_SIZE, 0);
         }
@@ -120,6 +119,14 @@ impl ReceiveBatch {
             _ => offered,
         };
         Poll::Ready(Ok(()))
+    }
+
+    /// Forgets the datagrams, and leaves the memory to others.
+    pub(crate) fn release(&mut self) {
+        self.filled = 0;
+        let bytes = std::mem::take(&mut self.bytes);
+        // Where the thread ends, so does its memory.
+        _ = SHARED.try_with(|shared| shared.set(bytes));
     }
 
     /// The first datagram that was not passed.
@@ -204,15 +211,6 @@ impl ReceiveBatch {
             // The stride of an empty datagram is 0.
             buffer[..meta.len].chunks(meta.stride.max(1)).map(move |datagram| (datagram, meta))
         })
-    }
-}
-
-impl Drop for ReceiveBatch {
-    fn drop(&mut self) {
-        let mut pool = pool();
-        if pool.len() < MAX_POOLED && self.bytes.len() == MIN_OFFERED * BUFFER_SIZE {
-            pool.push(std::mem::take(&mut self.bytes));
-        }
     }
 }
 

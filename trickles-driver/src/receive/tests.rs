@@ -68,6 +68,23 @@ fn what_has_been_handled_does_not_come_again() {
 }
 
 #[test]
+fn what_was_released_is_used_by_the_next_batch_and_holds_nothing() {
+    let socket = FakeSocket::new(1, |_, _| Ok(()));
+    let mut batches = [ReceiveBatch::new(4), ReceiveBatch::new(4)];
+    let mut memory = Vec::new();
+    for turn in 0..6 {
+        socket.arrived.lock().unwrap().push_back((vec![turn], 1));
+        let batch = &mut batches[usize::from(turn % 2)];
+        assert_eq!(poll(batch, &socket), Poll::Ready(vec![vec![turn]]));
+        memory.push(batch.bytes.as_ptr());
+        batch.release();
+        assert!(batch.datagrams().next().is_none() && batch.bytes.is_empty());
+    }
+    memory.dedup();
+    assert_eq!(memory.len(), 1, "all took turns with the same");
+}
+
+#[test]
 fn datagrams_are_passed_one_by_one_in_order() {
     let socket = FakeSocket::new(1, |_, _| Ok(()));
     socket.arrived.lock().unwrap().extend([(vec![1, 2, 3], 2), (vec![], 0), (vec![4], 1)]);

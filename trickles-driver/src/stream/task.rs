@@ -76,9 +76,12 @@ impl Task {
         let closed = path.collect(cx, |stream| streams.adopt(stream), called);
 
         let drained = received.is_pending();
-        if let Poll::Ready(result) = received
-            && let Err(error) = self.take_in(result, now)
-        {
+        let taken_in = match received {
+            Poll::Ready(result) => self.take_in(result, now),
+            Poll::Pending => Ok(()),
+        };
+        self.receive.release();
+        if let Err(error) = taken_in {
             self.stop(error.kind());
             return ControlFlow::Break(Poll::Ready(()));
         }
