@@ -56,6 +56,8 @@ impl Default for FilterConfig {
 /// At most 65 535 threads may be inside calls on one shard at the same time.
 pub struct FingerprintFilter {
     shards: Box<[Shard]>,
+    /// What shards are chosen with: a mask and an odd factor.
+    spread: (u64, u64),
     hasher: SipHasher24,
 }
 
@@ -67,9 +69,11 @@ impl FingerprintFilter {
         let shards = config.shards.max(1);
         let cells = config.cells_per_generation.div_ceil(shards).clamp(MIN_SHARD_CELLS, MAX_SHARD_CELLS);
         let buckets = cells.next_power_of_two() / CELLS_PER_BUCKET;
+        let hasher = SipHasher24::new_with_key(&key);
         Self {
             shards: (0..shards).map(|_| Shard::new(buckets, config.generation, now)).collect(),
-            hasher: SipHasher24::new_with_key(&key),
+            spread: (hasher.hash(b"mask"), hasher.hash(b"factor") | 1),
+            hasher,
         }
     }
 
@@ -79,8 +83,16 @@ impl FingerprintFilter {
     }
 
     fn shard(&self, shard: u64) -> &Shard {
-        let hash = self.hasher.hash(&shard.to_le_bytes());
-        &self.shards[(hash % self.shards.len() as u64) as usize]
+        &self.shards[self.shard_index(shard)]
+    }
+
+    /// By two multiplications with a secret: who does not know it cannot tell whose shard is whose, and a digest for
+    /// each call would cost more than all else.
+    fn shard_index(&self, shard: u64) -> usize {
+        let (mask, factor) = self.spread;
+        let once = (shard ^ mask).wrapping_mul(factor);
+        let twice = (once ^ (once >> 32)).wrapping_mul(factor);
+        ((u128::from(twice) * self.shards.len() as u128) >> 64) as usize
     }
 
     fn slot(&self, flow: u64, block: u64) -> Slot {
@@ -112,5 +124,27 @@ impl fmt::Debug for FingerprintFilter {
             .field("shards", &self.shards.len())
             .field("memory", &self.memory())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_prefixes_are_spread_over_all_shards_by_the_key() {
+        let mut places = std::collections::BTreeSet::new();
+        for key in 0..100 {
+            let config = FilterConfig { cells_per_generation: 1, shards: 16, ..FilterConfig::default() };
+            let filter = FingerprintFilter::new(config, [key; 16], Timestamp::ZERO);
+            for stride in [1, 256, 1 << 40] {
+                let mut counts = [0; 16];
+                (0..1600).for_each(|prefix| counts[filter.shard_index(prefix * stride)] += 1);
+                assert!(counts.iter().all(|count| (40..200).contains(count)), "{key} {stride} {counts:?}");
+            }
+            places.insert((0..8).map(|prefix| filter.shard_index(prefix)).collect::<Vec<_>>());
+        }
+        assert_eq!(places.len(), 100, "no key is like another");
     }
 }
