@@ -126,13 +126,11 @@ impl ByteStream {
     /// # Errors
     /// The stream's failure, as [`io_error`] names it.
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(Interest::Flushed, cx, |client| {
-            client.shutdown();
-            match client.failure() {
-                _ if client.is_flushed() => Ok(Some(())),
-                Some(failure) => Err(io_error(failure)),
-                None => Ok(None),
-            }
+        self.finish();
+        self.poll(Interest::Flushed, cx, |client| match client.failure() {
+            _ if client.is_flushed() => Ok(Some(())),
+            Some(failure) => Err(io_error(failure)),
+            None => Ok(None),
         })
     }
 
@@ -214,6 +212,7 @@ impl ByteStream {
         }
     }
 
+    /// `act` changes nothing where it returns `None`.
     fn poll<T>(
         &self,
         interest: Interest,
