@@ -126,12 +126,15 @@ impl ByteStream {
     /// # Errors
     /// The stream's failure, as [`io_error`] names it.
     pub fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.finish();
-        self.poll(Interest::Flushed, cx, |client| match client.failure() {
-            _ if client.is_flushed() => Ok(Some(())),
-            Some(failure) => Err(io_error(failure)),
-            None => Ok(None),
-        })
+        let mut state = self.shared.lock();
+        state.client.shutdown();
+        let poll = match state.client.failure() {
+            _ if state.client.is_flushed() => Poll::Ready(Ok(())),
+            Some(failure) => Poll::Ready(Err(io_error(failure))),
+            None => state.wait(Interest::Flushed, Waiter::Polled, cx),
+        };
+        self.shared.follow(state);
+        poll
     }
 
     /// Ends what is written, and waits for nothing.
@@ -212,7 +215,7 @@ impl ByteStream {
         }
     }
 
-    /// `act` changes nothing where it returns `None`.
+    /// Where `act` returns `None` it must have changed nothing.
     fn poll<T>(
         &self,
         interest: Interest,
@@ -220,7 +223,6 @@ impl ByteStream {
         act: impl FnOnce(&mut Client) -> io::Result<Option<T>>,
     ) -> Poll<io::Result<T>> {
         let mut state = self.shared.lock();
-        // Where nothing was done, nothing follows.
         let Some(result) = act(&mut state.client).transpose() else {
             return state.wait(interest, Waiter::Polled, cx);
         };
@@ -228,6 +230,7 @@ impl ByteStream {
         Poll::Ready(result)
     }
 
+    /// As [`poll`](Self::poll), without waiting.
     fn attempt<T>(&self, act: impl FnOnce(&mut Client) -> io::Result<Option<T>>) -> io::Result<T> {
         let mut state = self.shared.lock();
         let Some(result) = act(&mut state.client).transpose() else {

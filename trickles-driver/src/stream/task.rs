@@ -73,6 +73,7 @@ impl Task {
     /// is to be told, when the next turn would find nothing to do. `last`: whether there is no next one soon.
     fn turn(&mut self, last: bool, cx: &mut Context<'_>) -> ControlFlow<Poll<()>> {
         let Self { path, streams, called, .. } = self;
+        // Before anything is received: it is this task that sends the first datagram of a stream.
         let closed = path.collect(cx, |stream| streams.adopt(stream), called);
         let mut drained = false;
         for _ in 0..BATCHES_PER_TURN {
@@ -102,7 +103,7 @@ impl Task {
         if closed && self.streams.by_origin.is_empty() {
             return ControlFlow::Break(Poll::Ready(()));
         }
-        let expired = self.arm(cx);
+        let expired = self.arm(now, cx);
         if !drained || more || expired {
             ControlFlow::Continue(())
         } else {
@@ -188,7 +189,7 @@ impl Task {
                 streams.forget(id, state.armed);
                 return false;
             }
-            // Not armed: its time has come. One that an arrival has brought forward comes in the next turn.
+            // Not armed: its time has come. What an arrival has brought forward is armed first.
             let is_due = timely && state.armed == Timestamp::NEVER;
             if is_due && state.client.poll_timeout().is_some_and(|at| at <= now) {
                 state.client.handle_timeout(now);
@@ -214,8 +215,12 @@ impl Task {
     ///
     /// A timer that is set for an earlier time stays: deadlines move back with each packet, and setting a timer
     /// costs more than finding once in a while that it was early.
-    fn arm(&mut self, cx: &mut Context<'_>) -> bool {
-        let deadline = self.streams.deadlines.first().map(|&(at, _)| at).filter(|&at| at < self.armed);
+    fn arm(&mut self, now: Timestamp, cx: &mut Context<'_>) -> bool {
+        let first = self.streams.deadlines.first().map(|&(at, _)| at);
+        if first.is_some_and(|at| at <= now) {
+            return true;
+        }
+        let deadline = first.filter(|&at| at < self.armed);
         if let Some((at, instant)) = deadline.and_then(|at| Some((at, self.path.clock.instant(at)?))) {
             self.timer.as_mut().reset(instant);
             self.armed = at;

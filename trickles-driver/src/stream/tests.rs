@@ -101,10 +101,20 @@ fn the_end_of_writing_wakes_those_who_wait_to_write() {
     let count = Arc::new(Count::default());
     let mut wait = Box::pin(stream.writable());
     assert!(wait.as_mut().poll(&mut Context::from_waker(&Waker::from(count.clone()))).is_pending());
-    stream.finish();
+    assert!(stream.poll_shutdown(&mut noop()).is_pending());
     assert_eq!(count.0.load(Relaxed), 1);
     assert!(wait.as_mut().poll(&mut noop()).is_ready());
     assert_eq!(stream.try_write(b"ef").unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn what_is_done_leaves_at_once_though_it_has_to_be_waited_for() {
+    let stream = undriven(ClientConfig::default());
+    let sent = || stream.shared.lock().client.stats().sent;
+    assert!(stream.poll_read(&mut noop(), &mut [0]).is_pending());
+    assert_eq!(sent(), 0);
+    assert!(stream.poll_shutdown(&mut noop()).is_pending());
+    assert_eq!(sent(), 1);
 }
 
 #[test]

@@ -62,8 +62,10 @@ pub(crate) struct Flow {
     pub(crate) claimed: RangeSet,
     /// In ascending order of numbers.
     pub(crate) held: VecDeque<HeldTrain>,
-    /// Most bytes that one of these trains has held per number.
+    /// Most bytes per number that one of these trains has held, or one of as many that are forgotten.
     pub(crate) fullest: usize,
+    /// How many have been forgotten since that was found out.
+    forgotten: usize,
     /// In ascending order of numbers.
     pub(crate) runs: VecDeque<Run>,
     gaps: VecDeque<Gap>,
@@ -117,6 +119,7 @@ impl Flow {
             claimed: RangeSet::default(),
             held: VecDeque::new(),
             fullest: 0,
+            forgotten: 0,
             runs: VecDeque::new(),
             gaps: VecDeque::new(),
             highest: first.epoch.base,

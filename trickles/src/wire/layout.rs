@@ -72,7 +72,8 @@ impl<'a> Cursor<'a> {
         room
     }
 
-    /// The same for `count` packets with as much room each, in pieces that may cover many of them.
+    /// The same for `count` packets with as much room each, in pieces that may cover many of them; a want that is used
+    /// up to its end may be left in front.
     pub(crate) fn fill_many(&mut self, mut count: u64, room: usize, mut each: impl FnMut(Range<u64>)) {
         while let Some(want) = self.wants.first()
             && count > 0

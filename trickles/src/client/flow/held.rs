@@ -44,12 +44,12 @@ impl Flow {
     }
 
     fn forget_oldest(&mut self) {
-        let Some(oldest) = self.held.pop_front() else { return };
-        let others = self.held.iter().map(|held| held.fields.bytes_per_number());
-        // Mostly all are as full.
-        let is_fullest = oldest.fields.bytes_per_number() == self.fullest;
-        if is_fullest && !others.clone().any(|fullness| fullness == self.fullest) {
-            self.fullest = others.max().unwrap_or(0);
+        self.held.pop_front();
+        self.forgotten += 1;
+        // As rarely as it takes to look at all of them.
+        if self.forgotten > self.held.len() {
+            self.forgotten = 0;
+            self.fullest = self.held.iter().map(|held| held.fields.bytes_per_number()).max().unwrap_or(0);
         }
     }
 

@@ -102,9 +102,6 @@ impl Flow {
     /// When the first run is to be asked for again that the server has asked patience for; `input`: only
     /// those with input count.
     pub(crate) fn parked_until(&self, input: bool) -> Option<Timestamp> {
-        if !self.marked {
-            return None;
-        }
         let runs = self.marked_runs().filter(|run| run.input.is_some() || !input);
         runs.filter_map(|run| run.parked).min()
     }
