@@ -48,7 +48,7 @@ const RENEWAL: Duration = Duration::from_millis(100);
 /// The same when it costs a round trip: still a part of what they remember.
 const LATE_RENEWAL: Duration = Duration::from_secs(1);
 /// How many continuations are looked at for the one to present.
-const MAX_PRESENTABLE: usize = 16;
+pub(super) const MAX_PRESENTABLE: usize = 16;
 
 impl Flow {
     /// The positions to claim next for about `numbers` packets, two trains at most: in ascending order, what a loss left

@@ -62,10 +62,10 @@ pub(crate) struct Flow {
     pub(crate) claimed: RangeSet,
     /// In ascending order of numbers.
     pub(crate) held: VecDeque<HeldTrain>,
-    /// Most bytes per number that one of these trains has held, or one of as many that are forgotten.
+    /// Most bytes per number that one of the newest of these trains has held.
     pub(crate) fullest: usize,
-    /// How many have been forgotten since that was found out.
-    forgotten: usize,
+    /// How many have come since then that held less.
+    less_full: usize,
     /// In ascending order of numbers.
     pub(crate) runs: VecDeque<Run>,
     gaps: VecDeque<Gap>,
@@ -119,7 +119,7 @@ impl Flow {
             claimed: RangeSet::default(),
             held: VecDeque::new(),
             fullest: 0,
-            forgotten: 0,
+            less_full: 0,
             runs: VecDeque::new(),
             gaps: VecDeque::new(),
             highest: first.epoch.base,

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Flow;
+use crate::client::claims::MAX_PRESENTABLE;
 use crate::continuation::{Abbreviated, Continuation, Sealed};
 use crate::epoch::SlowStartExit;
 use crate::time::Timestamp;
@@ -36,20 +37,22 @@ impl Flow {
         if self.held.get(at).is_some_and(|held| held.fields.first == fields.first) {
             return;
         }
-        self.fullest = self.fullest.max(fields.bytes_per_number());
         self.held.insert(at, HeldTrain { sealed: Box::new(*sealed), fields, arrived: now });
         if self.held.len() > MAX_HELD {
-            self.forget_oldest();
+            self.held.pop_front();
         }
+        self.note_fullness(fields.bytes_per_number());
     }
 
-    fn forget_oldest(&mut self) {
-        self.held.pop_front();
-        self.forgotten += 1;
-        // As rarely as it takes to look at all of them.
-        if self.forgotten > self.held.len() {
-            self.forgotten = 0;
-            self.fullest = self.held.iter().map(|held| held.fields.bytes_per_number()).max().unwrap_or(0);
+    /// Keeps track of the fullest of the newest trains: of at least as many as are looked at for one to present.
+    fn note_fullness(&mut self, fullness: usize) {
+        self.less_full += 1;
+        if fullness >= self.fullest {
+            (self.fullest, self.less_full) = (fullness, 0);
+        } else if self.less_full > MAX_PRESENTABLE {
+            let newest = self.held.iter().rev().take(MAX_PRESENTABLE);
+            self.fullest = newest.map(|held| held.fields.bytes_per_number()).max().unwrap_or(0);
+            self.less_full = 0;
         }
     }
 
@@ -70,7 +73,7 @@ impl Flow {
         // Keep the newest that still reaches the lowest position of interest, and all behind it.
         while self.held.get(1).is_some_and(|next| next.fields.earned < needed && next.fields.end() <= needed)
         {
-            self.forget_oldest();
+            self.held.pop_front();
         }
     }
 
