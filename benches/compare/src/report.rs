@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::peer::Peer;
+use crate::peer::{Peer, udp};
 use crate::row::Row;
 use crate::samples::{Figure, Samples};
 
@@ -177,8 +177,9 @@ fn crowds(samples: &Samples) -> String {
     }
     format!(
         "\nServer CPU of a request at 10,000 clients, to that at 100, of others: {}. Raw UDP has a socket for each client \
-         too, but at most 96 requests under way.\n",
-        ratios.join(", ")
+         too, but at most {} requests under way.\n",
+        ratios.join(", "),
+        udp::UNDER_WAY
     )
 }
 

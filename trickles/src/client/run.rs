@@ -99,13 +99,10 @@ impl Run {
     /// Moves `cursor` on over packets for `numbers`.
     fn lay_out(&self, cursor: &mut Cursor<'_>, numbers: Range<u64>, mut each: impl FnMut(Range<u64>)) {
         let count = numbers.end - numbers.start;
-        let carry = match () {
-            () if self.is_opening() => count,
-            () if numbers.start == self.numbers.start => count.min(1),
-            () => 0,
-        };
-        cursor.fill_many(carry, room(self.packet_size, self.form), &mut each);
-        cursor.fill_many(count - carry, room(self.packet_size, Form::Absent), each);
+        let leads = numbers.start == self.numbers.start;
+        let carriers = if self.is_opening() { count } else { count.min(u64::from(leads)) };
+        cursor.fill_many(carriers, room(self.packet_size, self.form), &mut each);
+        cursor.fill_many(count - carriers, room(self.packet_size, Form::Absent), each);
     }
 }
 

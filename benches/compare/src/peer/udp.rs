@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Requests sent at a time by a client that keeps its server busy, and how many times before there are answers.
 const BUSY: usize = 32;
 const AHEAD: u64 = 3;
+/// Most requests under way.
+pub const UNDER_WAY: u64 = BUSY as u64 * AHEAD;
 
 /// Bytes of transfers that this process has sent or received.
 pub static MOVED: AtomicU64 = AtomicU64::new(0);
@@ -213,7 +215,7 @@ impl Crowd {
     pub fn busy(&self, count: u64) -> Result<()> {
         let request = Command::Send(ANSWER).encode();
         let mut answer = [0; ANSWER as usize];
-        let ahead = (BUSY as u64 * AHEAD).min(self.sockets.len() as u64);
+        let ahead = UNDER_WAY.min(self.sockets.len() as u64);
         let socket = |turn: u64| &self.sockets[(turn % self.sockets.len() as u64) as usize];
         for turn in 0..count + ahead {
             if let Some(answered) = turn.checked_sub(ahead) {
