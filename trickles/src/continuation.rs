@@ -109,8 +109,14 @@ impl Continuation {
     }
 
     /// Microseconds from `rooted` to `issued`, as they travel.
-    fn rooted_ago(&self) -> u32 {
+    pub(crate) fn rooted_ago(&self) -> u32 {
         u32::try_from(self.issued.since(self.rooted).as_micros()).unwrap_or(u32::MAX)
+    }
+
+    /// The same with `rooted` so many microseconds before it was issued; `None` if no server could have sealed that.
+    pub(crate) fn rooted_before(self, ago: u32) -> Option<Self> {
+        let fields = Self { rooted: rooted(self.issued, ago), ..self };
+        fields.is_sane().then_some(fields)
     }
 
     /// What of it the client cannot know that presented another continuation of the epoch. The train is earned by a
@@ -245,4 +251,4 @@ fn uint<const N: usize>(reader: &mut Reader<'_>) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

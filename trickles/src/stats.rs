@@ -31,6 +31,8 @@ pub enum Discard {
     UserContinuation,
     /// All that was claimed had been granted before.
     Spent,
+    /// What an abbreviated claim leaves out is not remembered, or it was made from something else.
+    Forgotten,
     /// Another service label.
     NoService,
     /// A Hello beyond the number that is answered a second.

@@ -6,6 +6,7 @@
 //! `now`; then call [`poll_transmit`](Client::poll_transmit) until it has nothing to send, and wait for the
 //! next input or the time [`poll_timeout`](Client::poll_timeout) names. That is the whole contract.
 
+mod abbreviation;
 mod assembler;
 mod claims;
 mod flow;
@@ -24,6 +25,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use abbreviation::Abbreviation;
 use assembler::Assembler;
 use flow::Flow;
 use input::SendBuffer;
@@ -181,6 +183,7 @@ pub struct Client {
     /// Memory for the input of one request, empty between two of them.
     copied: Vec<u8>,
     upload: Upload,
+    abbreviation: Abbreviation,
     /// Whether the last claim carried input: output gets its turn too.
     input_last: bool,
     /// Whether the server had fewer bytes than were asked for last.
@@ -238,6 +241,7 @@ impl Client {
             input,
             copied: Vec::new(),
             upload: Upload::new(),
+            abbreviation: Abbreviation::new(),
             input_last: false,
             short: true,
             welcome: None,

@@ -24,6 +24,11 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Which processing of the input it comes from.
+    pub(crate) fn lineage(&self) -> Lineage {
+        self.lineage
+    }
+
     /// The input that is taken in any order, as long as its end is not consumed.
     pub(crate) fn any_order(&self) -> Option<&Range<u64>> {
         (self.any_order && !self.input_closed).then_some(&self.input)

@@ -108,6 +108,9 @@ impl Client {
         self.enter_epoch(&fields, train);
         if let Some(flow) = self.flow.as_mut().filter(|flow| flow.knows(&fields)) {
             flow.hold(sealed, fields, self.now);
+            if self.upload.find(train.echo).is_some() {
+                self.abbreviation.answered(&fields);
+            }
         }
         Ok(Some(fields))
     }
@@ -130,6 +133,9 @@ impl Client {
                         && let Some((sealed, fields)) = flow.restore(fields, first..end, exit)
                     {
                         flow.hold(&sealed, fields, self.now);
+                        if self.upload.find(train.echo).is_some() {
+                            self.abbreviation.answered(&fields);
+                        }
                     }
                 }
                 Frame::UserContinuation(sealed) => {
@@ -342,6 +348,7 @@ impl Client {
             Notice::NoService => self.refused(Failure::NoService),
             Notice::Version(version) => self.refused(Failure::Version(version)),
             Notice::Expired => self.refused(Failure::Expired),
+            Notice::Forgotten => self.handle_forgotten(echo),
         }
     }
 
@@ -360,6 +367,18 @@ impl Client {
         if let Some(flow) = &mut self.flow {
             flow.mark_spent(echo, self.now);
         }
+    }
+
+    /// The abbreviated request `echo` was not understood: what it claimed and carried is to be sent anew.
+    fn handle_forgotten(&mut self, echo: u64) {
+        self.progress = self.now;
+        self.abbreviation.refused();
+        let (outputs, assembler) = (&mut self.outputs, &self.assembler);
+        let mut release = |range| release(outputs, assembler, range);
+        if let Some(flow) = &mut self.flow {
+            flow.refuse(echo, &mut release);
+        }
+        self.settle_input();
     }
 
     /// There is nothing to send yet. What was claimed under `echo` may be answered later; until patience ends

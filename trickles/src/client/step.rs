@@ -9,7 +9,7 @@ use super::{Client, OpeningKind};
 use crate::continuation::SEALED_LENGTH;
 use crate::epoch::INITIAL_WINDOW;
 use crate::time::Timestamp;
-use crate::wire::{Form, HEADER, MAX_TRAIN, room};
+use crate::wire::{AbbreviatedClaim, Form, HEADER, MAX_TRAIN, room};
 
 /// Claims that are due within this time leave together: timers are not more punctual.
 pub(super) const TIMER_GRANULARITY: Duration = Duration::from_millis(1);
@@ -198,7 +198,13 @@ impl Client {
         if parked && newest.any_order().is_none() {
             return None;
         }
-        let overhead = CLAIM_OVERHEAD + newest.sealed.len();
-        self.upload.due(&self.input, newest.any_order(), self.input_room(overhead))
+        let due =
+            |overhead: usize| self.upload.due(&self.input, newest.any_order(), self.input_room(overhead));
+        if self.abbreviation.is_due()
+            && let Some(chunk) = due(AbbreviatedClaim::OVERHEAD).filter(|chunk| chunk.more)
+        {
+            return Some(Chunk { abbreviated: true, ..chunk });
+        }
+        due(CLAIM_OVERHEAD + newest.sealed.len())
     }
 }

@@ -7,15 +7,17 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use super::claims::{Owner, Selection};
+use super::flow::HeldTrain;
 use super::receive::release;
 use super::run::{Run, Sent, mask};
 use super::step::{Step, TIMER_GRANULARITY};
 use super::upload::{Chunk, InputRequest, Upload};
 use super::{Client, Opening, OpeningKind, OpeningSent};
+use crate::continuation::Continuation;
 use crate::epoch::{INITIAL_WINDOW, RESTART_WINDOW};
 use crate::wire::{
-    self, BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, Form, HELLO_OVERHEAD, Hello, Input, MAX_RUNS,
-    MAX_WANTS, MIN_CLAIM, Request, Runs, room,
+    self, AbbreviatedClaim, BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, Form, HELLO_OVERHEAD, Hello,
+    Input, MAX_RUNS, MAX_WANTS, MIN_CLAIM, Request, Runs, room,
 };
 
 /// How many packets may be caught up with at once in congestion avoidance (RFC 9002, section 7.7): what the path has
@@ -176,7 +178,7 @@ impl Client {
             Some(held) => (held, None),
             None => flow.newest().map(|newest| (newest, flow.exit_of(&newest.fields)))?,
         };
-        let sealed = held.sealed.clone();
+        let held = held.clone();
         let rtt = self.rtt.declared();
         let (kind, packets) = match kind {
             OpeningKind::Restart { attempt } => (ClaimKind::Restart { attempt, rtt }, RESTART_WINDOW),
@@ -194,7 +196,7 @@ impl Client {
         let user_continuation = wants.user_continuation.clone();
         let mut runs = Runs::default();
         runs.push(wire::Run { first: 0, count: packets as u8 }, &ranges);
-        self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, None, 0, out);
+        self.emit_claim(echo, &held, kind, exit, runs, &user_continuation, input, None, 0, out);
         let sent = Sent { echo, at: self.now };
         let packet_size = self.packet_size;
         Some(OpeningSent { sent, wants: ranges, user_continuation, input: input.is_some(), packet_size })
@@ -205,8 +207,7 @@ impl Client {
             return false;
         };
         let Some(flow) = &mut self.flow else { return false };
-        let (train, kind) = (&flow.held[selection.held], selection.kind);
-        let (sealed, fields) = (train.sealed.clone(), train.fields);
+        let (train, kind) = (flow.held[selection.held].clone(), selection.kind);
         let echo = self.echo.fresh();
         // Others may be due as well.
         self.probe = indices.iter().any(|&index| flow.runs[index].is_due());
@@ -224,17 +225,16 @@ impl Client {
             user_continuation = run.user_continuation.clone();
             original = run.input;
         }
-        let exit = flow.exit_of(&fields);
+        let exit = flow.exit_of(&train.fields);
         let input = original.and_then(|echo| self.upload.again(echo, &self.input));
-        self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, original, 0, out);
+        self.emit_claim(echo, &train, kind, exit, runs, &user_continuation, input, original, 0, out);
         true
     }
 
     fn send_claim(&mut self, selection: &Selection, input: Option<Chunk>, out: &mut Vec<u8>) -> bool {
         let Some(flow) = &self.flow else { return false };
-        let (train, kind) = (&flow.held[selection.held], selection.kind);
-        let (sealed, fields) = (train.sealed.clone(), train.fields);
-        let exit = flow.exit_of(&fields);
+        let (train, kind) = (flow.held[selection.held].clone(), selection.kind);
+        let exit = flow.exit_of(&train.fields);
         let was_idle = flow.runs.is_empty();
         let ends = input.is_some_and(|chunk| !chunk.more);
         let Some(mut wants) = Wants::new(self, input.is_some(), ends) else { return false };
@@ -325,13 +325,13 @@ impl Client {
             self.backoff = 0;
         }
         // A small train earns small answers, unless the request is as large as a third of what it asks for.
-        let earned = 2 * fields.bytes_per_number() * positions as usize;
+        let earned = 2 * train.fields.bytes_per_number() * positions as usize;
         let expected = self.expected().filter(|_| input.is_some());
         let packets = expected.map_or(claimed, |expected| claimed.min(expected));
         let asked = packets as usize * usize::from(self.packet_size);
         let padding = if earned >= asked { 0 } else { asked.div_ceil(3).min(self.packet_size.into()) };
         self.input_last = input.is_some();
-        self.emit_claim(echo, &sealed, kind, exit, runs, &user_continuation, input, None, padding, out);
+        self.emit_claim(echo, &train, kind, exit, runs, &user_continuation, input, None, padding, out);
         true
     }
 
@@ -346,7 +346,7 @@ impl Client {
     fn emit_claim(
         &mut self,
         echo: u64,
-        sealed: &crate::continuation::Sealed,
+        train: &HeldTrain,
         kind: ClaimKind,
         exit: Option<crate::epoch::SlowStartExit>,
         runs: Runs,
@@ -358,7 +358,7 @@ impl Client {
     ) {
         let mut claim = Claim {
             echo,
-            continuation: sealed,
+            continuation: &train.sealed,
             kind,
             exit,
             packet_size: self.packet_size,
@@ -367,17 +367,41 @@ impl Client {
             input: None,
         };
         let mut bytes = std::mem::take(&mut self.copied);
+        let mut abbreviated = None;
         if let Some(chunk) = input {
+            abbreviated = self.abbreviate(&claim, &train.fields, &chunk);
+            let overhead = abbreviated.as_ref().map_or(claim.length() + 10, AbbreviatedClaim::length);
             let most = usize::try_from(chunk.end - chunk.start).unwrap_or(usize::MAX);
-            let most = most.min(self.input_room(claim.length() + 10));
+            let most = most.min(self.input_room(overhead));
             let fin = self.input.copy(chunk.start, most, &mut bytes) && !chunk.any_order;
             let input = Input { offset: chunk.start, bytes: &bytes, fin };
             self.note_input(echo, original, &input, user_continuation.clone(), chunk.any_order);
             claim.input = Some(input);
+            abbreviated = abbreviated.map(|abbreviated| abbreviated.with_input(input));
         }
-        Request::Claim(claim).emit(MIN_CLAIM.max(padding), out);
+        match abbreviated {
+            Some(abbreviated) => Request::Abbreviated(abbreviated),
+            None => Request::Claim(claim),
+        }
+        .emit(MIN_CLAIM.max(padding), out);
         bytes.clear();
         self.copied = bytes;
+    }
+
+    /// What is said of `claim`, input aside, if the server is believed to remember the rest.
+    fn abbreviate(
+        &self,
+        claim: &Claim<'_>,
+        fields: &Continuation,
+        chunk: &Chunk,
+    ) -> Option<AbbreviatedClaim<'static>> {
+        if !chunk.abbreviated || !self.abbreviation.allows(fields, claim.exit) {
+            return None;
+        }
+        let abbreviated = AbbreviatedClaim::of(claim, fields, self.outputs.newest()?.lineage())?;
+        // It cannot say that the input ends.
+        let room = self.input_room(abbreviated.length()) as u64;
+        (chunk.any_order || chunk.start + room < self.input.end()).then_some(abbreviated)
     }
 }
 

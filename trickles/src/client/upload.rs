@@ -47,6 +47,15 @@ pub(crate) struct Chunk {
     pub(crate) any_order: bool,
     /// Whether other input follows it at once, so that no answer is expected but an acknowledgement.
     pub(crate) more: bool,
+    /// Whether the request that carries it is to be abbreviated if it can be.
+    pub(crate) abbreviated: bool,
+}
+
+impl Chunk {
+    /// One that others need not follow.
+    fn last(range: Range<u64>, any_order: bool) -> Self {
+        Self { start: range.start, end: range.end, any_order, more: false, abbreviated: false }
+    }
 }
 
 #[derive(Debug)]
@@ -108,7 +117,8 @@ impl Upload {
             let more = gap.end < buffer.end() || gap.end - gap.start > room as u64;
             let whole = more || gap.end == range.end || gap.end - gap.start == room as u64;
             let worthy = whole || self.open == 0 || buffer.is_finished();
-            return worthy.then_some(Chunk { start: gap.start, end: gap.end, any_order: true, more });
+            let (start, end) = (gap.start, gap.end);
+            return worthy.then_some(Chunk { start, end, any_order: true, more, abbreviated: false });
         }
         let start = self.next.max(front);
         // The server is to be told that all is stored, whether or not anything follows.
@@ -123,7 +133,8 @@ impl Upload {
         if ahead && (self.open >= self.depth || !worthy || any_order.is_some()) {
             return None;
         }
-        Some(Chunk { start, end: u64::MAX, any_order: false, more: pending > room as u64 })
+        let more = pending > room as u64;
+        Some(Chunk { start, end: u64::MAX, any_order: false, more, abbreviated: false })
     }
 
     /// Notes a request as sent.
@@ -186,11 +197,11 @@ impl Upload {
         let start = buffer.offset();
         if let Some(range) = any_order.filter(|range| start < range.end && start < buffer.end()) {
             let gap = self.stored.first_gap(start, range.end.min(buffer.end()))?;
-            return Some(Chunk { start: gap.start, end: gap.end, any_order: true, more: false });
+            return Some(Chunk::last(gap, true));
         }
         let completes = any_order.is_some_and(|range| start >= range.end);
         let pending = buffer.reach() > start && !buffer.is_stalled();
-        (pending || completes).then_some(Chunk { start, end: u64::MAX, any_order: false, more: false })
+        (pending || completes).then(|| Chunk::last(start..u64::MAX, false))
     }
 
     /// What is still missing of what a request carried, to be sent once more.
@@ -199,7 +210,7 @@ impl Upload {
         let start = range.start.max(buffer.offset());
         let completes = range.is_empty() && start == range.start;
         let end = if completes { u64::MAX } else { range.end };
-        (start < end).then_some(Chunk { start, end, any_order: *any_order, more: false })
+        (start < end).then(|| Chunk::last(start..end, *any_order))
     }
 
     /// These bytes of a chunk are stored, or none; returns up to where all are. After none one chunk at a time is

@@ -30,7 +30,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn continuations()(
+    pub(crate) fn continuations()(
         (key, birth_key, issuer) in any::<(u16, u16, u32)>(),
         (stream, flow, tag) in any::<(u64, u64, u64)>(),
         epoch in epochs(),

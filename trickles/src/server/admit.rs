@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::minisocket::{Plan, Taken};
 use super::positions::{check_continue, check_declared, check_recover, check_rtt, half_exceeds};
+use super::recall::{Asked, Presents};
 use super::{Demand, Minisocket, Outbox, Received, Server};
 use crate::continuation::{BODY_LENGTH, Continuation, Sealed};
 use crate::epoch::{Epoch, INITIAL_WINDOW, SlowStartExit};
@@ -15,7 +16,7 @@ use crate::replay::blocks;
 use crate::stats::Discard;
 use crate::time::Timestamp;
 use crate::user_continuation::UserContinuation;
-use crate::wire::{Claim, ClaimKind, Envelope, Hello, Notice, Request, Run, Runs, VERSION, echo};
+use crate::wire::{ClaimKind, Envelope, Hello, Notice, Request, Run, Runs, VERSION, echo};
 
 /// Restart and Resume are granted once per flow and slot of this length.
 pub(super) const SLOT: Duration = Duration::from_millis(200);
@@ -33,9 +34,9 @@ impl From<Discard> for Refusal {
 
 /// What a request carries about its sender and time.
 #[derive(Clone, Copy)]
-struct Arrival {
-    from: SocketAddr,
-    now: Timestamp,
+pub(super) struct Arrival {
+    pub(super) from: SocketAddr,
+    pub(super) now: Timestamp,
     length: usize,
 }
 
@@ -88,11 +89,19 @@ impl Server {
         arrival: Arrival,
         outbox: &mut Outbox,
     ) -> Result<Option<Received<'a>>, Refusal> {
-        let Some(sealed) = envelope.continuation else {
-            let Some(Request::Hello(hello)) = envelope.open() else { return Err(Discard::Malformed.into()) };
-            return self.admit_hello(&hello, arrival).map(Received::Event).map(Some);
+        let (continuation, recalled) = match (envelope.continuation, envelope) {
+            (Some(sealed), _) => (self.open(sealed, arrival.from.ip())?, None),
+            (None, envelope) => match envelope.open() {
+                Some(Request::Hello(hello)) => {
+                    return self.admit_hello(&hello, arrival).map(Received::Event).map(Some);
+                }
+                Some(Request::Abbreviated(claim)) => {
+                    let (continuation, asked) = self.recall(&claim, arrival)?;
+                    (continuation, Some(asked))
+                }
+                _ => return Err(Discard::Malformed.into()),
+            },
         };
-        let continuation = self.open(sealed, arrival.from.ip())?;
         if continuation.issued > arrival.now + self.skew(&continuation) {
             return Err(Discard::Future.into());
         }
@@ -101,15 +110,17 @@ impl Server {
             self.refresh(&continuation, envelope.echo, arrival.from, arrival.now, arrival.length, outbox);
             return Ok(None);
         }
-        match envelope.open() {
-            Some(Request::Claim(claim)) => {
-                self.admit_claim(claim, continuation, arrival).map(Received::Event).map(Some)
-            }
-            Some(Request::Reset { code, .. }) => {
-                Ok(Some(Received::Reset { stream: continuation.stream, code }))
-            }
-            _ => Err(Discard::Malformed.into()),
-        }
+        let asked = match recalled {
+            Some(asked) => asked,
+            None => match envelope.open() {
+                Some(Request::Claim(claim)) => Asked::from(claim),
+                Some(Request::Reset { code, .. }) => {
+                    return Ok(Some(Received::Reset { stream: continuation.stream, code }));
+                }
+                _ => return Err(Discard::Malformed.into()),
+            },
+        };
+        self.admit_claim(asked, continuation, arrival).map(Received::Event).map(Some)
     }
 
     fn open(&self, sealed: &Sealed, client: IpAddr) -> Result<Continuation, Refusal> {
@@ -261,7 +272,7 @@ impl Server {
 
     fn admit_claim<'a>(
         &mut self,
-        claim: Claim<'a>,
+        claim: Asked<'a>,
         mut continuation: Continuation,
         arrival: Arrival,
     ) -> Result<Minisocket<'a>, Refusal> {
@@ -269,14 +280,14 @@ impl Server {
         self.declare_exit(&mut continuation.epoch, claim.exit, skewed_age)?;
         let plan = match claim.kind {
             ClaimKind::Continue { proven, proof } => {
-                check_continue(&claim, &continuation, proven)?;
+                check_continue(&claim.runs, &continuation, proven)?;
                 self.check_proof(&continuation, proven, proof)?;
                 Plan::Grant { lost: None }
             }
             ClaimKind::Recover { lost, carried, rtt, proof } => {
                 check_rtt(rtt, skewed_age)?;
                 let next = continuation.epoch.recover(lost, carried, rtt).ok_or(Discard::Field)?;
-                check_recover(&claim, &continuation, lost, &next)?;
+                check_recover(&claim.runs, &continuation, lost, &next)?;
                 self.check_proof(&continuation, lost, proof)?;
                 let Continuation { birth_key, flow, tag, .. } = continuation;
                 let tag = self.epoch_tag(birth_key, flow, tag, &next, Timestamp::ZERO);
@@ -309,8 +320,9 @@ impl Server {
         if matches!(plan, Plan::Grant { .. }) && self.is_spent(&claim.runs, &continuation, arrival) {
             return Err(Refusal(Discard::Spent, Some(Notice::Spent)));
         }
-        let presented = self.open_user_continuation(&claim, &continuation, arrival.now)?;
-        let located = self.locate(claim.input, &presented, arrival.now);
+        let presented = self.open_user_continuation(&claim.presents, &continuation, arrival.now)?;
+        let recalled = matches!(claim.presents, Presents::Remembered);
+        let located = self.locate(claim.input, &presented, recalled, arrival.now);
         let unproven = continuation.port != arrival.from.port();
         Ok(Minisocket {
             client: arrival.from,
@@ -358,7 +370,7 @@ impl Server {
         if nonce::proves(proof, expected) { Ok(()) } else { Err(Discard::Proof.into()) }
     }
 
-    fn opening(&self, claim: &Claim<'_>, epoch: Epoch, now: Timestamp) -> Result<Plan, Refusal> {
+    fn opening(&self, claim: &Asked<'_>, epoch: Epoch, now: Timestamp) -> Result<Plan, Refusal> {
         let slot = now.as_micros() / SLOT.as_micros() as u64;
         match claim.runs.iter().next() {
             Some((Run { first: 0, count }, _)) if claim.runs.len() == 1 => {
@@ -378,16 +390,19 @@ impl Server {
 
     fn open_user_continuation<'a>(
         &self,
-        claim: &Claim<'a>,
+        presents: &Presents<'a>,
         continuation: &Continuation,
         now: Timestamp,
     ) -> Result<UserContinuation<'a>, Refusal> {
         let refused = Refusal(Discard::UserContinuation, Some(Notice::Expired));
-        let sealed = claim.user_continuation;
-        let user = if self.inputs.holds(continuation.stream, sealed) {
-            UserContinuation::peek(sealed)
-        } else {
-            UserContinuation::open(&self.seal, sealed)
+        let user = match *presents {
+            Presents::Remembered => {
+                self.inputs.get(continuation.stream, now).map(|held| held.user.into_owned())
+            }
+            Presents::Sealed(sealed) if self.inputs.holds(continuation.stream, sealed) => {
+                UserContinuation::peek(sealed)
+            }
+            Presents::Sealed(sealed) => UserContinuation::open(&self.seal, sealed),
         };
         match user {
             Some(user) if user.stream == continuation.stream && now < user.expires => Ok(user),

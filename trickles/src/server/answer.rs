@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::minisocket::States;
 use super::{Outbox, Output, Reset};
+use crate::continuation::Continuation;
 use crate::wire::codec::Write;
 use crate::wire::{Cursor, DATA_OVERHEAD, Form, Frame, Frames, MAX_EMIT, TRAIN_HEADER, data_header};
 
@@ -53,6 +54,8 @@ pub(super) struct Answer<'a> {
     pub(super) cut: bool,
     /// The application had less than was wanted.
     pub(super) dry: bool,
+    /// The continuation of the last train.
+    pub(super) issued: Option<Continuation>,
     /// Packets filled but not queued.
     pub(super) packets: Vec<Packet>,
 }

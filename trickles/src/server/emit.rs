@@ -209,6 +209,7 @@ impl Server {
                 continuation.bytes = bytes as u32;
             }
             let frame = self.continuation_frame(&continuation, form, minisocket.client);
+            answer.issued = Some(continuation);
             let last_index = train.len() - 1;
             let mut nonces = self.nonces(template);
             for (index, packet) in train.iter_mut().enumerate() {

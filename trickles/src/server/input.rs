@@ -6,6 +6,7 @@ use ctutils::CtEq;
 
 use super::minisocket::Taken;
 use super::{Demand, Server};
+use crate::continuation::Continuation;
 use crate::time::Timestamp;
 use crate::user_continuation::UserContinuation;
 use crate::wire::{Frame, Input};
@@ -16,8 +17,9 @@ const MAX_REST: usize = 2048;
 
 /// The newest user continuations of a bounded number of streams.
 ///
-/// With it a client need not wait for one request's answer before it sends the next piece of input. Soft state:
-/// what is evicted, or known to another replica only, costs a round trip and nothing else.
+/// With it a client need not wait for one request's answer before it sends the next piece of input, nor repeat in each
+/// what the server has just told it. Soft state: what is evicted, or known to another replica only, costs a round trip
+/// and nothing else.
 #[derive(Debug)]
 pub(super) struct InputCache {
     /// That of a stream lives in the slot that its tag names.
@@ -26,17 +28,23 @@ pub(super) struct InputCache {
 
 #[derive(Clone, Debug, Default)]
 struct Slot {
+    /// Whose it is.
+    stream: u64,
     /// The user continuation; empty for none.
     sealed: Vec<u8>,
     /// Input behind it that was shown and not consumed.
     rest: Vec<u8>,
+    /// The newest continuation issued in answer to input, and the size of the packets that it came in.
+    issued: Option<(Continuation, u16)>,
 }
 
 /// What is remembered of a stream.
-struct Remembered<'c> {
+pub(super) struct Remembered<'c> {
     sealed: &'c [u8],
-    user: UserContinuation<'c>,
+    pub(super) user: UserContinuation<'c>,
     rest: &'c [u8],
+    /// As in [`Slot`].
+    pub(super) issued: Option<(Continuation, u16)>,
 }
 
 impl InputCache {
@@ -44,34 +52,53 @@ impl InputCache {
         Self { slots: vec![Slot::default(); streams] }
     }
 
-    fn slot(&self, stream: u64) -> Option<usize> {
+    /// Where the stream is remembered whose tag has these lowest bits.
+    fn slot(&self, stream: u32) -> Option<usize> {
         // The tag is a keyed digest: no client can choose whose place its stream takes.
-        stream.checked_rem(self.slots.len() as u64).map(|slot| slot as usize)
+        (stream as usize).checked_rem(self.slots.len())
+    }
+
+    /// What is remembered of the stream whose tag has these lowest bits, if its user continuation is valid.
+    pub(super) fn recall(&self, stream: u32, now: Timestamp) -> Option<Remembered<'_>> {
+        let Slot { stream: whole, sealed, rest, issued } = &self.slots[self.slot(stream)?];
+        let user = UserContinuation::peek(sealed)?;
+        let valid = *whole as u32 == stream && now < user.expires;
+        valid.then_some(Remembered { sealed, user, rest, issued: *issued })
     }
 
     /// The newest user continuation of `stream`, if it is remembered and valid.
-    fn get(&self, stream: u64, now: Timestamp) -> Option<Remembered<'_>> {
-        let Slot { sealed, rest } = &self.slots[self.slot(stream)?];
-        let user = UserContinuation::peek(sealed)?;
-        (user.stream == stream && now < user.expires).then_some(Remembered { sealed, user, rest })
+    pub(super) fn get(&self, stream: u64, now: Timestamp) -> Option<Remembered<'_>> {
+        self.recall(stream as u32, now).filter(|remembered| remembered.user.stream == stream)
     }
 
     /// Whether `sealed` is what is remembered of `stream`, and hence authentic. Compared in constant time, since
     /// what is compared ends with an authentication tag.
     pub(super) fn holds(&self, stream: u64, sealed: &[u8]) -> bool {
-        let held = self.slot(stream).map(|slot| &self.slots[slot].sealed[..]);
+        let held = self.slot(stream as u32).map(|slot| &self.slots[slot].sealed[..]);
         held.is_some_and(|held| held.len() == sealed.len() && held.ct_eq(sealed).to_bool())
     }
 
     /// Remembers a user continuation in the place of any other that has its slot. `rest`: the input shown that
     /// it leaves.
     pub(super) fn put(&mut self, stream: u64, sealed: &[u8], rest: &[u8]) {
-        if let Some(slot) = self.slot(stream) {
+        if let Some(slot) = self.slot(stream as u32) {
             let slot = &mut self.slots[slot];
+            if slot.stream != stream {
+                (slot.stream, slot.issued) = (stream, None);
+            }
             slot.sealed.clear();
             slot.sealed.extend_from_slice(sealed);
             slot.rest.clear();
             slot.rest.extend_from_slice(if rest.len() <= MAX_REST { rest } else { &[] });
+        }
+    }
+
+    /// Remembers a continuation that was issued in answer to input of `stream`, if the stream is remembered.
+    pub(super) fn note(&mut self, stream: u64, issued: Continuation, packet_size: u16) {
+        if let Some(slot) = self.slot(stream as u32)
+            && self.slots[slot].stream == stream
+        {
+            self.slots[slot].issued = Some((issued, packet_size));
         }
     }
 }
@@ -88,11 +115,13 @@ pub(super) struct Located<'a> {
 }
 
 impl Server {
-    /// Finds out what of `input` can be shown to the application, and with which user continuation.
+    /// Finds out what of `input` can be shown to the application, and with which user continuation. `recalled`: the one
+    /// presented is the one that is remembered.
     pub(super) fn locate<'a>(
         &self,
         input: Option<Input<'a>>,
         presented: &UserContinuation<'_>,
+        recalled: bool,
         now: Timestamp,
     ) -> Located<'a> {
         let Some(input) = input.filter(|_| !presented.input_closed) else { return Located::default() };
@@ -112,12 +141,12 @@ impl Server {
             };
         }
         let start = presented.input.start;
-        if offset <= start {
+        if offset <= start && !recalled {
             return located(Demand::Next, unconsumed(input, start));
         }
         let remembered = self.inputs.get(presented.stream, now);
-        let Some(Remembered { sealed, user, rest }) =
-            remembered.filter(|remembered| remembered.user.input.start > start)
+        let Some(Remembered { sealed, user, rest, .. }) =
+            remembered.filter(|remembered| remembered.user.input.start > start || recalled)
         else {
             return Located::unconsumed(offset);
         };

@@ -12,6 +12,7 @@ mod input;
 mod minisocket;
 mod outbox;
 mod positions;
+mod recall;
 mod repetition;
 mod respond;
 

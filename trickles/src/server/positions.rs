@@ -8,7 +8,7 @@ use crate::continuation::Continuation;
 use crate::epoch::curve::{MAX_WINDOW, counted};
 use crate::epoch::{Epoch, MAX_POSITION, RTT_BOUNDS, adopts};
 use crate::stats::Discard;
-use crate::wire::{Claim, MAX_TRAIN, Run};
+use crate::wire::{MAX_TRAIN, Run, Runs};
 
 /// Positions before this one, relative to base, own nothing but positions of their epoch
 /// (docs/protocol.md section 5.2).
@@ -34,16 +34,12 @@ pub(super) fn half_exceeds(rtt: u32, skewed_age: Duration) -> bool {
     Duration::from_micros(u64::from(counted(rtt)) / 2) > skewed_age
 }
 
-pub(super) fn check_continue(
-    claim: &Claim<'_>,
-    continuation: &Continuation,
-    proven: u64,
-) -> Result<(), Refusal> {
+pub(super) fn check_continue(runs: &Runs, continuation: &Continuation, proven: u64) -> Result<(), Refusal> {
     let epoch = &continuation.epoch;
-    let span = claim.runs.span();
-    let own = count(claim, |position| position >= epoch.base);
-    let adopted = owned(claim, epoch, epoch.first_position()..epoch.base);
-    let sane = claim.is_bounded()
+    let span = runs.span();
+    let own = count(runs, |position| position >= epoch.base);
+    let adopted = owned(runs, epoch, epoch.first_position()..epoch.base);
+    let sane = runs.are_bounded()
         && span.start > continuation.earned
         && span.start >= epoch.first_position()
         && span.end <= continuation.end() + MAX_TRAIN
@@ -56,36 +52,36 @@ pub(super) fn check_continue(
 }
 
 pub(super) fn check_recover(
-    claim: &Claim<'_>,
+    runs: &Runs,
     continuation: &Continuation,
     lost: u64,
     next: &Epoch,
 ) -> Result<(), Refusal> {
-    let span = claim.runs.span();
+    let span = runs.span();
     // Ending inside the presented train is the evidence that the flight got that far.
     let own_start = continuation.first.max(lost + 1);
-    let own = count(claim, |position| position >= own_start);
-    let adopted = owned(claim, next, lost + 1..own_start);
-    let sane = claim.is_bounded()
+    let own = count(runs, |position| position >= own_start);
+    let adopted = owned(runs, next, lost + 1..own_start);
+    let sane = runs.are_bounded()
         && span.start > continuation.earned
         && span.start >= continuation.epoch.base
         && span.end <= continuation.end().min(next.base)
         && lost.saturating_sub(continuation.epoch.base) <= END
-        && count(claim, |position| position == lost) == 0;
+        && count(runs, |position| position == lost) == 0;
     if own > 0 && sane && adopts(own, adopted) { Ok(()) } else { Err(Discard::Field.into()) }
 }
 
 /// How many claimed positions there are of some kind.
-fn count(claim: &Claim<'_>, which: impl Fn(u64) -> bool) -> u64 {
-    claim.runs.iter().flat_map(|(run, _)| run.positions()).filter(|&position| which(position)).count() as u64
+fn count(runs: &Runs, which: impl Fn(u64) -> bool) -> u64 {
+    runs.iter().flat_map(|(run, _)| run.positions()).filter(|&position| which(position)).count() as u64
 }
 
 /// How many numbers the claimed ones among `positions` own.
-fn owned(claim: &Claim<'_>, epoch: &Epoch, positions: Range<u64>) -> u64 {
+fn owned(runs: &Runs, epoch: &Epoch, positions: Range<u64>) -> u64 {
     let within = |run: Run| {
         let run = run.positions();
         run.start.max(positions.start)..run.end.min(positions.end)
     };
-    let shares = claim.runs.iter().map(|(run, _)| within(run)).filter(|part| !part.is_empty());
+    let shares = runs.iter().map(|(run, _)| within(run)).filter(|part| !part.is_empty());
     shares.map(|part| epoch.share(&part)).map(|share| share.end - share.start).sum()
 }

@@ -82,6 +82,7 @@ impl Server {
             stopped: false,
             cut: false,
             dry: false,
+            issued: None,
             packets,
         };
         let built = match minisocket.plan {
@@ -90,7 +91,7 @@ impl Server {
             }
             Plan::Grant { lost } => self.grant_runs(&minisocket, lost, now, &mut answer),
         };
-        let (emitted, dry) = (answer.emitted, answer.dry);
+        let (emitted, dry, issued) = (answer.emitted, answer.dry, answer.issued);
         let (front, packets) = (std::mem::take(&mut answer.front), std::mem::take(&mut answer.packets));
         drop(answer);
         if emitted > 0
@@ -99,6 +100,12 @@ impl Server {
         {
             let rest = input.bytes.get(consumed..).unwrap_or_default();
             self.inputs.put(minisocket.continuation.stream, &sealed, rest);
+        }
+        // What answers input that came too early has a frame that says so.
+        if let Some(issued) = issued
+            && (minisocket.input.is_some() || !minisocket.front.is_empty())
+        {
+            self.inputs.note(issued.stream, issued, minisocket.packet_size);
         }
         self.scratch = Scratch { front, sealed, packets };
         let notice = match built {

@@ -40,6 +40,15 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    /// An integer of variable length (RFC 9000, section 16), in its shortest form.
+    pub(crate) fn varint(&mut self) -> Option<u64> {
+        let first = self.u8()?;
+        let others = (1usize << (first >> 6)) - 1;
+        let high = u64::from(first & 0x3f);
+        let value = self.take(others)?.iter().fold(high, |value, &byte| value << 8 | u64::from(byte));
+        (varint_length(value) == 1 + others).then_some(value)
+    }
+
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.0
     }
@@ -50,6 +59,16 @@ impl<'a> Reader<'a> {
         let (pieces, rest) = self.0.as_chunks::<64>();
         let is_zero = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all | byte) == 0;
         pieces.iter().all(|piece| is_zero(piece)) && is_zero(rest)
+    }
+}
+
+/// How many bytes an integer takes that is written at variable length.
+pub(crate) fn varint_length(value: u64) -> usize {
+    match value {
+        0..0x40 => 1,
+        0x40..0x4000 => 2,
+        0x4000..0x4000_0000 => 4,
+        _ => 8,
     }
 }
 
@@ -71,6 +90,16 @@ pub(crate) trait Write {
 
     fn put_u64(&mut self, value: u64) {
         self.put(&value.to_be_bytes());
+    }
+
+    /// An integer of variable length (RFC 9000, section 16); `value`: below 2^62.
+    fn put_varint(&mut self, value: u64) {
+        debug_assert!(value < 1 << 62, "no integer of variable length is as large");
+        let length = varint_length(value);
+        let mut bytes = value.to_be_bytes();
+        let kept = &mut bytes[8 - length..];
+        kept[0] = kept[0] & 0x3f | (length.ilog2() as u8) << 6;
+        self.put(kept);
     }
 }
 

@@ -3,12 +3,14 @@
 //! Every datagram begins with version, type and a 64-bit echo value that the client chose; whatever a
 //! server sends repeats it, so that nobody off the path can speak for the server.
 
+mod abbreviated;
 mod buffer;
 pub(crate) mod codec;
 mod layout;
 mod request;
 mod response;
 
+pub use abbreviated::AbbreviatedClaim;
 pub(crate) use buffer::Buffer;
 pub use layout::{Cursor, Form, room};
 pub use request::{

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use arrayvec::ArrayVec;
 
+use super::abbreviated::AbbreviatedClaim;
 use super::codec::{Reader, Write};
 use super::{HEADER, MAX_GRANT, MAX_PACKET_SIZE, MAX_TRAIN, MIN_PACKET_SIZE, VERSION};
 use crate::continuation::{SEALED_LENGTH, Sealed};
@@ -25,6 +26,7 @@ pub(super) const RECOVER: u8 = 3;
 pub(super) const RESTART: u8 = 4;
 pub(super) const RESUME: u8 = 5;
 pub(super) const RESET: u8 = 6;
+pub(super) const ABBREVIATED: u8 = 7;
 
 const INPUT: u8 = 1;
 const FIN: u8 = 2;
@@ -107,6 +109,11 @@ impl Runs {
     /// Whether nothing is claimed.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
+    }
+
+    /// Whether no run can have more numbers than a train.
+    pub(crate) fn are_bounded(&self) -> bool {
+        self.runs.iter().all(|&(run, _)| u64::from(run.count) <= MAX_TRAIN)
     }
 
     /// How many further wanted ranges fit.
@@ -236,6 +243,8 @@ pub enum Request<'a> {
     Hello(Hello<'a>),
     /// Claims positions.
     Claim(Claim<'a>),
+    /// The same, without what the server remembers.
+    Abbreviated(AbbreviatedClaim<'a>),
     /// The client abandons the stream; the server only tells its application.
     Reset {
         /// Value that identifies the request.
@@ -253,7 +262,7 @@ pub struct Envelope<'a> {
     kind: u8,
     /// Value the answer repeats.
     pub echo: u64,
-    /// The presented continuation; absent in a Hello.
+    /// The presented continuation; absent in a Hello and in an abbreviated claim.
     pub continuation: Option<&'a Sealed>,
     body: Reader<'a>,
 }
@@ -266,7 +275,7 @@ impl<'a> Envelope<'a> {
         let kind = reader.u8()?;
         let echo = reader.u64()?;
         let continuation = match kind {
-            HELLO => None,
+            HELLO | ABBREVIATED => None,
             CONTINUE..=RESET => Some(reader.take(SEALED_LENGTH)?.first_chunk()?),
             _ => return None,
         };
@@ -276,6 +285,9 @@ impl<'a> Envelope<'a> {
     /// Reads the rest.
     pub fn open(self) -> Option<Request<'a>> {
         match self.continuation {
+            None if self.kind == ABBREVIATED => {
+                AbbreviatedClaim::parse(self.echo, self.body).map(Request::Abbreviated)
+            }
             None => self.hello().map(Request::Hello),
             Some(continuation) if self.kind == RESET => {
                 let mut body = self.body;
@@ -354,12 +366,14 @@ impl<'a> Request<'a> {
         Envelope::parse(datagram)?.open()
     }
 
-    /// Appends the request to `out`, which must be empty, padded with zeros to at least `length` bytes.
+    /// Appends the request to `out`, which must be empty, padded with zeros to at least `length` bytes, unless it is an
+    /// abbreviated one, which has no padding.
     pub fn emit(&self, length: usize, out: &mut Vec<u8>) {
         out.put_u8(VERSION);
         match self {
             Self::Hello(hello) => hello.emit(out),
             Self::Claim(claim) => claim.emit(out),
+            Self::Abbreviated(claim) => return claim.emit(out),
             Self::Reset { echo, continuation, code } => {
                 out.put_u8(RESET);
                 out.put_u64(*echo);
@@ -447,10 +461,5 @@ impl Claim<'_> {
             out.put_u16(input.bytes.len() as u16);
             out.put(input.bytes);
         }
-    }
-
-    /// Whether no run can have more numbers than a train.
-    pub fn is_bounded(&self) -> bool {
-        self.runs.iter().all(|(run, _)| u64::from(run.count) <= MAX_TRAIN)
     }
 }

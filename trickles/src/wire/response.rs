@@ -259,6 +259,8 @@ pub enum Notice {
     Reset(u32),
     /// The user continuation is too old, or not of this stream.
     Expired,
+    /// The server does not remember what an abbreviated claim leaves out.
+    Forgotten,
 }
 
 /// Any response.
@@ -293,6 +295,7 @@ impl<'a> Response<'a> {
                 5 => Notice::Version(u8::try_from(value).ok()?),
                 6 => Notice::Reset(value),
                 7 => Notice::Expired,
+                8 => Notice::Forgotten,
                 _ => return None,
             };
             let exact = matches!(kind, 2 | 3 | 5 | 6) || value == 0;
@@ -337,6 +340,7 @@ impl<'a> Response<'a> {
                     Notice::Version(version) => (5, u32::from(version)),
                     Notice::Reset(code) => (6, code),
                     Notice::Expired => (7, 0),
+                    Notice::Forgotten => (8, 0),
                 };
                 out.put_u8(kind);
                 out.put_u32(value);

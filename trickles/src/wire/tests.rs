@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 
+use super::abbreviated::tests::abbreviated;
 use super::response::{FRAME_ABBREVIATED, FRAME_CONTINUATION, FRAME_PADDING, FRAME_USER_CONTINUATION};
 use super::*;
 use crate::continuation::{Abbreviated, SEALED_LENGTH, Sealed};
@@ -119,6 +120,7 @@ fn notices() -> impl Strategy<Value = Notice> {
         any::<u8>().prop_map(Notice::Version),
         any::<u32>().prop_map(Notice::Reset),
         Just(Notice::Expired),
+        Just(Notice::Forgotten),
     ]
 }
 
@@ -157,6 +159,7 @@ proptest! {
             Request::Hello(hello) => HELLO_OVERHEAD + hello.service.len() + hello.input.bytes.len(),
             Request::Claim(claim) => claim.length() + claim.input.map_or(0, |input| 10 + input.bytes.len()),
             Request::Reset { .. } => HEADER + SEALED_LENGTH + 4,
+            Request::Abbreviated(_) => panic!("they have tests of their own"),
         };
         prop_assert_eq!(bare.len(), bare_length);
         // Nothing but zeros may follow, and nothing may be missing.
@@ -201,7 +204,7 @@ proptest! {
     #[test]
     fn reading_is_total(
         mut datagram in prop::collection::vec(prop_oneof![Just(0u8), 0..20u8, any::<u8>()], 0..400),
-        kind in prop_oneof![0..8u8, 15..20u8],
+        kind in prop_oneof![0..9u8, 15..20u8],
     ) {
         assert_canonical(&datagram);
         if let [version, type_, ..] = &mut datagram[..] {
@@ -212,7 +215,7 @@ proptest! {
 
     #[test]
     fn damage_is_refused_or_read_as_something_else(
-        request in requests(),
+        request in prop_oneof![4 => requests(), 1 => abbreviated().prop_map(Request::Abbreviated)],
         frames in frames(),
         flips in prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..4),
         cut in any::<prop::sample::Index>(),
@@ -402,7 +405,7 @@ fn malformed_responses_are_refused() {
         response(15, &[0; 13]),
         response(16, &[0; 12]),
         response(18, &[0, 0, 0, 0, 0]),
-        response(18, &[8, 0, 0, 0, 0]),
+        response(18, &[9, 0, 0, 0, 0]),
         response(18, &[1, 0, 0, 0, 1]),
         response(18, &[3, 0, 1, 0, 0]),
         response(18, &[5, 0, 0, 1, 0]),

@@ -46,6 +46,16 @@ impl Flow {
         }
     }
 
+    /// The server has granted nothing of what was claimed under `echo` and nowhere else.
+    pub(crate) fn refuse(&mut self, echo: u64, release: &mut dyn FnMut(Range<u64>)) {
+        while let Some(index) = self.runs.iter().position(|run| {
+            (run.first.echo, run.last.echo) == (echo, echo) && run.answered.is_none() && !run.is_opening()
+        }) {
+            self.hand_back(index, self.runs[index].numbers.start, release);
+            self.retire(index, release);
+        }
+    }
+
     /// The server granted a run only up to number `end`: what owns the others is the client's again.
     fn hand_back(&mut self, index: usize, end: u64, release: &mut dyn FnMut(Range<u64>)) {
         let epoch = *self.owner(self.runs[index].positions.start);

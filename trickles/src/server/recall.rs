@@ -1,0 +1,74 @@
+//! Claims that leave out what the server remembers of their stream (docs/protocol.md 6.32).
+
+use super::Server;
+use super::admit::{Arrival, Refusal};
+use crate::continuation::Continuation;
+use crate::epoch::SlowStartExit;
+use crate::key_ring::Purpose;
+use crate::stats::Discard;
+use crate::wire::{AbbreviatedClaim, Claim, ClaimKind, Input, Notice, Runs};
+
+/// What a claim asks for, whichever continuation it presents.
+pub(super) struct Asked<'a> {
+    pub(super) echo: u64,
+    pub(super) kind: ClaimKind,
+    pub(super) exit: Option<SlowStartExit>,
+    pub(super) packet_size: u16,
+    pub(super) runs: Runs,
+    pub(super) presents: Presents<'a>,
+    pub(super) input: Option<Input<'a>>,
+}
+
+/// The user continuation that a claim presents.
+pub(super) enum Presents<'a> {
+    /// This one.
+    Sealed(&'a [u8]),
+    /// The one that is remembered of its stream.
+    Remembered,
+}
+
+impl<'a> From<Claim<'a>> for Asked<'a> {
+    fn from(claim: Claim<'a>) -> Self {
+        let Claim { echo, kind, exit, packet_size, runs, user_continuation, input, .. } = claim;
+        let presents = Presents::Sealed(user_continuation);
+        Self { echo, kind, exit, packet_size, runs, presents, input }
+    }
+}
+
+impl Server {
+    /// The continuation that an abbreviated claim presents, authentic, and what it asks for.
+    pub(super) fn recall<'a>(
+        &self,
+        claim: &AbbreviatedClaim<'a>,
+        arrival: Arrival,
+    ) -> Result<(Continuation, Asked<'a>), Refusal> {
+        let forgotten = Refusal(Discard::Forgotten, Some(Notice::Forgotten));
+        let Some(remembered) = self.inputs.recall(claim.stream, arrival.now) else { return Err(forgotten) };
+        let (user, from) = (&remembered.user, arrival.from);
+        let Some((issued, packet_size)) = remembered.issued else { return Err(forgotten) };
+        let presented = claim.presented(&issued, user.lineage, from.port(), arrival.now);
+        let authentic = presented.filter(|(continuation, tag)| {
+            let keys = self.seal.ring.get(continuation.key);
+            let body = continuation.encode();
+            keys.is_some_and(|keys| {
+                self.seal.verify(keys, Purpose::Continuation, Some(from.ip()), &body, tag)
+            })
+        });
+        let Some((continuation, _)) = authentic else { return Err(forgotten) };
+        let (run, kind) = claim.claimed(continuation.earned).ok_or(Discard::Field)?;
+        let mut runs = Runs::default();
+        if !runs.push(run, &[]) {
+            return Err(Discard::Field.into());
+        }
+        let asked = Asked {
+            echo: claim.echo,
+            kind,
+            exit: continuation.epoch.exit,
+            packet_size,
+            runs,
+            presents: Presents::Remembered,
+            input: Some(claim.located(user.input.start).ok_or(Discard::Field)?),
+        };
+        Ok((continuation, asked))
+    }
+}

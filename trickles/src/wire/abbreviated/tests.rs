@@ -1,0 +1,168 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::continuation::tests::continuations;
+use crate::continuation::{BODY_LENGTH, SEALED_LENGTH, Sealed};
+use crate::epoch::{Epoch, SlowStartExit};
+use crate::wire::{Request, Runs};
+
+/// What fits into an integer of variable length.
+fn varints() -> impl Strategy<Value = u64> {
+    (0..=62u32, any::<u64>()).prop_map(|(bits, value)| value & ((1 << bits) - 1))
+}
+
+prop_compose! {
+    pub(in crate::wire) fn abbreviated()(
+        (echo, stream, count, issued, tag) in any::<(u64, u32, u8, u32, [u8; TAG_LENGTH])>(),
+        (rooted_ago, bytes, positions, proof, offset) in any::<(u32, u32, u8, u64, u32)>(),
+        (earned, ahead, behind) in (varints(), varints(), varints()),
+        input in prop::collection::vec(any::<u8>(), 1..100),
+    ) -> AbbreviatedClaim<'static> {
+        AbbreviatedClaim {
+            echo, stream, earned, count, issued, rooted_ago, bytes, tag,
+            ahead, positions, behind, proof, offset, input: input.leak(),
+        }
+    }
+}
+
+prop_compose! {
+    /// A continuation of a train that begins where its first position's numbers do, which every server's does.
+    fn presented()(continuation in continuations(), earned in varints()) -> Continuation {
+        let base = continuation.epoch.base;
+        let earned = base + earned % (MAX_POSITION / 2);
+        Continuation { first: continuation.epoch.share_start(earned), earned, ..continuation }
+    }
+}
+
+fn sealed(presented: &Continuation, tag: [u8; TAG_LENGTH]) -> Sealed {
+    let mut sealed = [0; SEALED_LENGTH];
+    sealed[..BODY_LENGTH].copy_from_slice(&presented.encode());
+    sealed[BODY_LENGTH..].copy_from_slice(&tag);
+    sealed
+}
+
+/// A claim of `run` that presents this continuation.
+fn claim<'a>(sealed: &'a Sealed, presented: &Continuation, run: Run, behind: u64) -> Claim<'a> {
+    let mut runs = Runs::default();
+    assert!(runs.push(run, &[]));
+    Claim {
+        echo: 7,
+        continuation: sealed,
+        kind: ClaimKind::Continue { proven: run.positions().end + behind, proof: 8 },
+        exit: presented.epoch.exit,
+        packet_size: 1200,
+        runs,
+        user_continuation: &[1, 2, 3],
+        input: None,
+    }
+}
+
+proptest! {
+    #[test]
+    fn abbreviated_claims_are_read_as_they_were_written(abbreviated in abbreviated()) {
+        let mut datagram = Vec::new();
+        Request::Abbreviated(abbreviated.clone()).emit(2000, &mut datagram);
+        prop_assert_eq!(datagram.len(), abbreviated.length() + abbreviated.input.len());
+        prop_assert!(abbreviated.length() <= AbbreviatedClaim::OVERHEAD);
+        for length in 0..=abbreviated.length() {
+            prop_assert_eq!(Request::parse(&datagram[..length]), None);
+        }
+        prop_assert_eq!(Request::parse(&datagram), Some(Request::Abbreviated(abbreviated)));
+    }
+
+    /// Whoever remembers the epoch and the lineage has the whole claim again.
+    #[test]
+    fn an_abbreviated_claim_says_what_the_whole_one_does(
+        (presented, other) in (presented(), continuations()),
+        (tag, echo, processing) in any::<([u8; TAG_LENGTH], u64, u32)>(),
+        (ahead, count, behind) in (1..200u64, 1..=64u8, varints()),
+        (offset, expected) in (0..1u64 << 62, -(1i64 << 31)..1 << 31),
+        since in 0..1u64 << 31,
+    ) {
+        let lineage = Lineage { echo, processing };
+        let run = Run { first: presented.earned + ahead, count };
+        let sealed = sealed(&presented, tag);
+        let claim = claim(&sealed, &presented, run, behind % (1 << 60));
+        let input = Input { offset, bytes: &[1; 30], fin: false };
+        let abbreviated = AbbreviatedClaim::of(&claim, &presented, lineage).unwrap().with_input(input);
+        let Continuation { key, birth_key, issuer, stream, flow, tag: name, epoch, .. } = presented;
+        let remembered = Continuation { key, birth_key, issuer, stream, flow, tag: name, epoch, ..other };
+        let now = presented.issued + Duration::from_micros(since);
+        let (restored, read) = abbreviated.presented(&remembered, lineage, presented.port, now).unwrap();
+        prop_assert_eq!((restored, read), (presented, tag));
+        prop_assert_eq!(abbreviated.claimed(restored.earned), Some((run, claim.kind)));
+        prop_assert_eq!(abbreviated.located(offset.saturating_add_signed(expected)), Some(input));
+        // To whoever remembers something else the tag says nothing.
+        let others = [
+            Lineage { echo: echo ^ 1 << 63, processing },
+            Lineage { echo, processing: processing ^ 1 },
+        ];
+        for other in others {
+            let (_, read) = abbreviated.presented(&remembered, other, presented.port, now).unwrap();
+            prop_assert!(read != tag);
+        }
+    }
+
+    /// Whatever is claimed to be remembered, reading is total.
+    #[test]
+    fn restoring_is_total(
+        abbreviated in abbreviated(),
+        remembered in continuations(),
+        (echo, processing, port, now, expected) in any::<(u64, u32, u16, u64, u64)>(),
+    ) {
+        let (lineage, now) = (Lineage { echo, processing }, Timestamp::from_micros(now));
+        if let Some((presented, _)) = abbreviated.presented(&remembered, lineage, port, now) {
+            prop_assert_eq!(Continuation::decode(&presented.encode()), Some(presented));
+            if let Some((run, _)) = abbreviated.claimed(presented.earned) {
+                prop_assert!(run.first >= presented.earned);
+            }
+        }
+        abbreviated.located(expected);
+    }
+}
+
+#[test]
+fn what_needs_more_words_is_not_abbreviated() {
+    let epoch = Epoch::born(crate::epoch::CurveId::Cubic, 1000, 10);
+    let now = Timestamp::from_micros(1 << 50);
+    let presented = Continuation {
+        key: 1,
+        birth_key: 1,
+        issuer: 2,
+        stream: 3,
+        flow: 4,
+        tag: 5,
+        epoch,
+        first: epoch.share_start(1005),
+        count: 1,
+        earned: 1005,
+        issued: now,
+        rooted: now,
+        port: 6,
+        bytes: 100,
+    };
+    let sealed = sealed(&presented, [9; TAG_LENGTH]);
+    let run = Run { first: 1006, count: 1 };
+    let plain = claim(&sealed, &presented, run, 0);
+    let of = |claim: &Claim<'_>, presented| AbbreviatedClaim::of(claim, &presented, Lineage::default());
+    assert!(of(&plain, presented).is_some());
+    let mut wanting = plain.clone();
+    wanting.runs = Runs::default();
+    assert!(wanting.runs.push(run, std::slice::from_ref(&(0..10))));
+    let mut two_runs = plain.clone();
+    assert!(two_runs.runs.push(Run { first: 1010, count: 1 }, &[]));
+    let exit = Some(SlowStartExit { position: 3, rtt: 1000 });
+    let declaring = Claim { exit, ..plain.clone() };
+    let kind = ClaimKind::Recover { lost: 1003, carried: 5, rtt: 1000, proof: 8 };
+    let recovering = Claim { kind, ..plain.clone() };
+    for claim in [wanting, two_runs, declaring, recovering] {
+        assert_eq!(of(&claim, presented), None);
+    }
+    // No train of a server's.
+    assert_eq!(of(&plain, Continuation { first: presented.first + 1, ..presented }), None);
+    // Earned by the flight before the epoch.
+    let epoch = Epoch { flight: 20, ..epoch };
+    assert_eq!(of(&plain, Continuation { epoch, first: 1000, earned: 990, ..presented }), None);
+}
