@@ -1,6 +1,8 @@
 //! What the server is believed to remember of the stream, so that requests with input need not repeat it
 //! (docs/protocol.md 7.33).
 
+use arrayvec::ArrayVec;
+
 use crate::continuation::Continuation;
 use crate::epoch::SlowStartExit;
 
@@ -11,8 +13,9 @@ const RELIEF: u32 = 64;
 
 #[derive(Debug)]
 pub(crate) struct Abbreviation {
-    /// The newest continuation that came in answer to input.
-    newest: Option<Continuation>,
+    /// The newest continuations of up to two epochs that came in answer to input, from one server, in the order they were
+    /// learned of.
+    known: ArrayVec<Continuation, 2>,
     /// How many answers in a row it takes from one server, and how many there have been.
     caution: u32,
     right: u32,
@@ -20,17 +23,25 @@ pub(crate) struct Abbreviation {
 
 impl Abbreviation {
     pub(crate) fn new() -> Self {
-        Self { newest: None, caution: 1, right: 0 }
+        Self { known: ArrayVec::new(), caution: 1, right: 0 }
     }
 
     /// Input was answered with this continuation: its server remembers the epoch.
     pub(crate) fn answered(&mut self, fields: &Continuation) {
-        let alike = self.newest.is_some_and(|newest| newest.issuer == fields.issuer);
-        if self.newest.is_some_and(|newest| newest.issued > fields.issued) && alike {
-            return;
+        if self.known.iter().any(|known| known.issuer != fields.issuer) {
+            (self.known, self.right) = (ArrayVec::new(), 0);
         }
-        self.newest = Some(*fields);
-        self.right = if alike { self.right + 1 } else { 1 };
+        match self.known.iter_mut().find(|known| known.tag == fields.tag) {
+            Some(known) if known.issued > fields.issued => {}
+            Some(known) => *known = *fields,
+            None => {
+                if self.known.is_full() {
+                    self.known.remove(0);
+                }
+                self.known.push(*fields);
+            }
+        }
+        self.right += 1;
         if self.right >= self.caution + RELIEF {
             (self.caution, self.right) = ((self.caution / 2).max(1), self.caution);
         }
@@ -40,7 +51,7 @@ impl Abbreviation {
     pub(crate) fn refused(&mut self) {
         if self.is_due() {
             self.caution = (2 * self.caution).min(MAX_CAUTION);
-            (self.newest, self.right) = (None, 0);
+            (self.known, self.right) = (ArrayVec::new(), 0);
         }
     }
 
@@ -51,11 +62,11 @@ impl Abbreviation {
 
     /// Whether one can that presents a continuation with these `fields`. `exit`: what it declares.
     pub(crate) fn allows(&self, fields: &Continuation, exit: Option<SlowStartExit>) -> bool {
-        let alike = |newest: &Continuation| {
-            (newest.key, newest.issuer, newest.port, newest.epoch)
-                == (fields.key, fields.issuer, fields.port, fields.epoch)
+        let alike = |known: &Continuation| {
+            (known.tag, known.key, known.issuer, known.port, known.epoch)
+                == (fields.tag, fields.key, fields.issuer, fields.port, fields.epoch)
         };
-        self.is_due() && exit == fields.epoch.exit && self.newest.is_some_and(|newest| alike(&newest))
+        self.is_due() && exit == fields.epoch.exit && self.known.iter().any(alike)
     }
 }
 
@@ -94,7 +105,13 @@ mod tests {
         assert!(!abbreviation.allows(&Continuation { port: 9, ..issued(7, 2) }, None));
         assert!(!abbreviation.allows(&issued(7, 2), Some(SlowStartExit { position: 3, rtt: 1000 })));
         let epoch = Epoch::born(CurveId::Cubic, 200, 10);
-        assert!(!abbreviation.allows(&Continuation { epoch, first: 200, ..issued(7, 2) }, None));
+        let next = Continuation { epoch, tag: 8, first: 200, ..issued(7, 2) };
+        assert!(!abbreviation.allows(&next, None));
+        // The epoch before is remembered as well.
+        abbreviation.answered(&next);
+        assert!(abbreviation.allows(&next, None) && abbreviation.allows(&issued(7, 3), None));
+        abbreviation.answered(&Continuation { tag: 9, ..next });
+        assert!(abbreviation.allows(&next, None) && !abbreviation.allows(&issued(7, 3), None));
     }
 
     #[test]

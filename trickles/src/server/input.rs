@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use arrayvec::ArrayVec;
 use ctutils::CtEq;
 
 use super::minisocket::Taken;
@@ -34,17 +35,19 @@ struct Slot {
     sealed: Vec<u8>,
     /// Input behind it that was shown and not consumed.
     rest: Vec<u8>,
-    /// The newest continuation issued in answer to input, and the size of the packets that it came in.
-    issued: Option<(Continuation, u16)>,
+    issued: Issued,
 }
+
+/// The newest continuations of up to two epochs that were issued in answer to input, and the size of the packets that
+/// each came in.
+type Issued = ArrayVec<(Continuation, u16), 2>;
 
 /// What is remembered of a stream.
 pub(super) struct Remembered<'c> {
     sealed: &'c [u8],
     pub(super) user: UserContinuation<'c>,
     rest: &'c [u8],
-    /// As in [`Slot`].
-    pub(super) issued: Option<(Continuation, u16)>,
+    pub(super) issued: &'c Issued,
 }
 
 impl InputCache {
@@ -63,7 +66,7 @@ impl InputCache {
         let Slot { stream: whole, sealed, rest, issued } = &self.slots[self.slot(stream)?];
         let user = UserContinuation::peek(sealed)?;
         let valid = *whole as u32 == stream && now < user.expires;
-        valid.then_some(Remembered { sealed, user, rest, issued: *issued })
+        valid.then_some(Remembered { sealed, user, rest, issued })
     }
 
     /// The newest user continuation of `stream`, if it is remembered and valid.
@@ -84,7 +87,7 @@ impl InputCache {
         if let Some(slot) = self.slot(stream as u32) {
             let slot = &mut self.slots[slot];
             if slot.stream != stream {
-                (slot.stream, slot.issued) = (stream, None);
+                (slot.stream, slot.issued) = (stream, Issued::new());
             }
             slot.sealed.clear();
             slot.sealed.extend_from_slice(sealed);
@@ -98,7 +101,18 @@ impl InputCache {
         if let Some(slot) = self.slot(stream as u32)
             && self.slots[slot].stream == stream
         {
-            self.slots[slot].issued = Some((issued, packet_size));
+            let all = &mut self.slots[slot].issued;
+            match all.iter_mut().find(|(other, _)| other.tag == issued.tag) {
+                // From an exit of slow start there is no way back.
+                Some((other, _)) if other.epoch.exit.is_some() && issued.epoch.exit.is_none() => {}
+                Some(other) => *other = (issued, packet_size),
+                None => {
+                    if all.is_full() {
+                        all.remove(0);
+                    }
+                    all.push((issued, packet_size));
+                }
+            }
         }
     }
 }

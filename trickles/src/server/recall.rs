@@ -45,8 +45,9 @@ impl Server {
         let forgotten = Refusal(Discard::Forgotten, Some(Notice::Forgotten));
         let Some(remembered) = self.inputs.recall(claim.stream, arrival.now) else { return Err(forgotten) };
         let (user, from) = (&remembered.user, arrival.from);
-        let Some((issued, packet_size)) = remembered.issued else { return Err(forgotten) };
-        let presented = claim.presented(&issued, user.lineage, from.port(), arrival.now);
+        let about = remembered.issued.iter().rev().find(|(issued, _)| claim.is_of(issued.tag));
+        let Some((issued, packet_size)) = about else { return Err(forgotten) };
+        let presented = claim.presented(issued, user.lineage, from.port(), arrival.now);
         let authentic = presented.filter(|(continuation, tag)| {
             let keys = self.seal.ring.get(continuation.key);
             let body = continuation.encode();
@@ -55,16 +56,12 @@ impl Server {
             })
         });
         let Some((continuation, _)) = authentic else { return Err(forgotten) };
-        let (run, kind) = claim.claimed(continuation.earned).ok_or(Discard::Field)?;
-        let mut runs = Runs::default();
-        if !runs.push(run, &[]) {
-            return Err(Discard::Field.into());
-        }
+        let (runs, kind) = claim.claimed(&continuation).ok_or(Discard::Field)?;
         let asked = Asked {
             echo: claim.echo,
             kind,
             exit: continuation.epoch.exit,
-            packet_size,
+            packet_size: *packet_size,
             runs,
             presents: Presents::Remembered,
             input: Some(claim.located(user.input.start).ok_or(Discard::Field)?),

@@ -1,8 +1,12 @@
-//! The abbreviated Continue: what brings input to a server that remembers the rest of it from the stream's last
-//! request with input (docs/protocol.md 2.20).
+//! Abbreviated claims: what brings input to a server that remembers the rest of it from earlier requests with input
+//! of the stream (docs/protocol.md 2.20).
+
+use arrayvec::ArrayVec;
 
 use super::codec::{Reader, Write, varint_length};
-use super::request::{ABBREVIATED, Claim, ClaimKind, Input, Run};
+use super::request::{
+    ABBREVIATED_CONTINUE, ABBREVIATED_RECOVER, Claim, ClaimKind, Input, MAX_RUNS, Run, Runs,
+};
 use super::{HEADER, nearest};
 use crate::continuation::Continuation;
 use crate::epoch::MAX_POSITION;
@@ -12,15 +16,38 @@ use crate::user_continuation::Lineage;
 
 /// How many bits of a moment, and of an offset in the input, travel.
 const BITS: u32 = 32;
+/// The bits that say how many runs there are; the others are of the epoch tag.
+const RUNS: u8 = MAX_RUNS as u8 - 1;
 
-/// A Continue of one run without wants that brings input, without what the server remembers: of the presented
-/// continuation what is the same throughout its epoch, the user continuation, and the packet size.
+/// What an abbreviated claim asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbbreviatedKind {
+    /// As in [`ClaimKind::Continue`].
+    Continue {
+        /// How many numbers are proven behind the last claimed position.
+        behind: u64,
+    },
+    /// As in [`ClaimKind::Recover`].
+    Recover {
+        /// The first lost position, less the base.
+        lost: u64,
+        /// Packets that the path is found to have held.
+        carried: u32,
+        /// Smallest round-trip time of the epoch, in microseconds.
+        rtt: u32,
+    },
+}
+
+/// A claim without wants that brings input, without what the server remembers: of the presented continuation what is the
+/// same throughout its epoch, the user continuation, and the packet size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AbbreviatedClaim<'a> {
     /// Value the answer repeats.
     pub echo: u64,
     /// The lowest bits of the stream tag.
     pub stream: u32,
+    /// Bits 3 to 7 of the epoch tag.
+    pub epoch: u8,
     /// The position that earned the first number of the presented continuation's train, less the base.
     pub earned: u64,
     /// How many numbers that train has.
@@ -33,12 +60,11 @@ pub struct AbbreviatedClaim<'a> {
     pub bytes: u32,
     /// The continuation's tag, masked with the lineage of the user continuation that takes the input.
     pub tag: [u8; TAG_LENGTH],
-    /// How far the first claimed position lies above `earned`.
-    pub ahead: u64,
-    /// How many positions are claimed.
-    pub positions: u8,
-    /// How many numbers are proven behind the last claimed position.
-    pub behind: u64,
+    /// The runs of claimed positions: how far each begins behind the one before it, the first one behind `earned`, and how
+    /// many positions it has.
+    pub runs: ArrayVec<(u64, u8), MAX_RUNS>,
+    /// What is asked for.
+    pub kind: AbbreviatedKind,
     /// The XOR of the nonces.
     pub proof: u64,
     /// Offset of the first byte in the stream's input: the lowest bits.
@@ -48,34 +74,47 @@ pub struct AbbreviatedClaim<'a> {
 }
 
 impl<'a> AbbreviatedClaim<'a> {
-    /// Most bytes it has besides the input.
-    pub const OVERHEAD: usize = HEADER + 4 + 8 + 1 + 4 + 8 + 8 + TAG_LENGTH + 8 + 1 + 8 + 8 + 4;
+    /// Most bytes that an abbreviated Continue of one run has besides the input.
+    pub const OVERHEAD: usize = HEADER + 4 + 1 + 8 + 1 + 4 + 8 + 8 + TAG_LENGTH + 8 + 1 + 8 + 8 + 4;
 
     /// What is to be said of `claim`, input aside, to a server that remembers the epoch of `presented`, its continuation,
     /// and a user continuation of `lineage`. `None` if the claim is not of the kind that can be abbreviated.
     pub fn of(claim: &Claim<'_>, presented: &Continuation, lineage: Lineage) -> Option<Self> {
-        let ClaimKind::Continue { proven, proof } = claim.kind else { return None };
-        let mut runs = claim.runs.iter();
-        let (run, wants) = runs.next()?;
         let Continuation { epoch, earned, first, .. } = *presented;
-        let is_plain = wants.is_empty() && runs.next().is_none() && claim.exit == epoch.exit;
         let relative = earned.checked_sub(epoch.base)?;
-        if !is_plain || epoch.share_start(earned) != first {
+        if claim.exit != epoch.exit || epoch.share_start(earned) != first || claim.runs.is_empty() {
             return None;
         }
+        let (mut runs, mut end) = (ArrayVec::new(), earned);
+        for (run, wants) in claim.runs.iter() {
+            if !wants.is_empty() {
+                return None;
+            }
+            runs.push((run.first.checked_sub(end)?, run.count));
+            end = run.positions().end;
+        }
+        let (kind, proof) = match claim.kind {
+            ClaimKind::Continue { proven, proof } => {
+                (AbbreviatedKind::Continue { behind: proven.checked_sub(end)? }, proof)
+            }
+            ClaimKind::Recover { lost, carried, rtt, proof } => {
+                (AbbreviatedKind::Recover { lost: lost.checked_sub(epoch.base)?, carried, rtt }, proof)
+            }
+            ClaimKind::Restart { .. } | ClaimKind::Resume { .. } => return None,
+        };
         let (_, tag) = claim.continuation.split_last_chunk()?;
         Some(Self {
             echo: claim.echo,
             stream: presented.stream as u32,
+            epoch: epoch_bits(presented.tag),
             earned: relative,
             count: presented.count,
             issued: presented.issued.as_micros() as u32,
             rooted_ago: presented.rooted_ago(),
             bytes: presented.bytes,
             tag: masked(*tag, lineage),
-            ahead: run.first.checked_sub(earned)?,
-            positions: run.count,
-            behind: proven.checked_sub(run.positions().end)?,
+            runs,
+            kind,
             proof,
             offset: 0,
             input: &[],
@@ -85,6 +124,11 @@ impl<'a> AbbreviatedClaim<'a> {
     /// The same with input, of which there must be some.
     pub fn with_input(self, input: Input<'a>) -> Self {
         Self { offset: input.offset as u32, input: input.bytes, ..self }
+    }
+
+    /// Whether it can be about the epoch with this tag.
+    pub fn is_of(&self, epoch: u64) -> bool {
+        self.epoch == epoch_bits(epoch)
     }
 
     /// The presented continuation and its tag, `None` if no server has sealed that one. `remembered`: another
@@ -114,12 +158,27 @@ impl<'a> AbbreviatedClaim<'a> {
         Some((fields.rooted_before(self.rooted_ago)?, masked(self.tag, lineage)))
     }
 
-    /// The claimed positions, with `earned` that of the presented continuation, and what is claimed of them.
-    pub fn claimed(&self, earned: u64) -> Option<(Run, ClaimKind)> {
-        let first = earned.checked_add(self.ahead)?;
-        let end = first.checked_add(u64::from(self.positions))?;
-        let proven = end.checked_add(self.behind)?;
-        Some((Run { first, count: self.positions }, ClaimKind::Continue { proven, proof: self.proof }))
+    /// The claimed positions, and what is claimed of them, if these are the fields of the `presented` continuation.
+    pub fn claimed(&self, presented: &Continuation) -> Option<(Runs, ClaimKind)> {
+        let (mut runs, mut end) = (Runs::default(), presented.earned);
+        for &(gap, count) in &self.runs {
+            let run = Run { first: end.checked_add(gap)?, count };
+            if !runs.push(run, &[]) {
+                return None;
+            }
+            end = run.positions().end;
+        }
+        let proof = self.proof;
+        let kind = match self.kind {
+            AbbreviatedKind::Continue { behind } => {
+                ClaimKind::Continue { proven: end.checked_add(behind)?, proof }
+            }
+            AbbreviatedKind::Recover { lost, carried, rtt } => {
+                let lost = presented.epoch.base.checked_add(lost)?;
+                ClaimKind::Recover { lost, carried, rtt, proof }
+            }
+        };
+        Some((runs, kind))
     }
 
     /// The input; `expected`: an offset near its own.
@@ -131,23 +190,41 @@ impl<'a> AbbreviatedClaim<'a> {
 
     /// Length without input, in bytes.
     pub fn length(&self) -> usize {
-        let varints = [self.earned, self.rooted_ago.into(), self.bytes.into(), self.ahead, self.behind];
-        HEADER + 4 + 1 + 4 + TAG_LENGTH + 1 + 8 + 4 + varints.map(varint_length).iter().sum::<usize>()
+        let kind = match self.kind {
+            AbbreviatedKind::Continue { behind } => varint_length(behind),
+            AbbreviatedKind::Recover { lost, carried, rtt } => {
+                varint_length(lost) + varint_length(carried.into()) + varint_length(rtt.into())
+            }
+        };
+        let runs: usize = self.runs.iter().map(|&(gap, _)| varint_length(gap) + 1).sum();
+        let train = [self.earned, self.rooted_ago.into(), self.bytes.into()].map(varint_length);
+        HEADER + 4 + 1 + 1 + 4 + train.iter().sum::<usize>() + TAG_LENGTH + runs + kind + 8 + 4
     }
 
-    pub(super) fn parse(echo: u64, mut body: Reader<'a>) -> Option<Self> {
+    pub(super) fn parse(recovers: bool, echo: u64, mut body: Reader<'a>) -> Option<Self> {
+        let stream = body.u32()?;
+        let runs_and_epoch = body.u8()?;
         let claim = Self {
             echo,
-            stream: body.u32()?,
+            stream,
+            epoch: runs_and_epoch / (RUNS + 1),
             earned: body.varint()?,
             count: body.u8()?,
             issued: body.u32()?,
-            rooted_ago: u32::try_from(body.varint()?).ok()?,
-            bytes: u32::try_from(body.varint()?).ok()?,
+            rooted_ago: short_varint(&mut body)?,
+            bytes: short_varint(&mut body)?,
             tag: body.array()?,
-            ahead: body.varint()?,
-            positions: body.u8()?,
-            behind: body.varint()?,
+            runs: (0..=runs_and_epoch & RUNS)
+                .map(|_| Some((body.varint()?, body.u8()?)))
+                .collect::<Option<_>>()?,
+            kind: match recovers {
+                false => AbbreviatedKind::Continue { behind: body.varint()? },
+                true => AbbreviatedKind::Recover {
+                    lost: body.varint()?,
+                    carried: short_varint(&mut body)?,
+                    rtt: short_varint(&mut body)?,
+                },
+            },
             proof: body.u64()?,
             offset: body.u32()?,
             input: body.rest(),
@@ -157,22 +234,43 @@ impl<'a> AbbreviatedClaim<'a> {
 
     /// What follows the version.
     pub(super) fn emit(&self, out: &mut Vec<u8>) {
-        out.put_u8(ABBREVIATED);
+        out.put_u8(match self.kind {
+            AbbreviatedKind::Continue { .. } => ABBREVIATED_CONTINUE,
+            AbbreviatedKind::Recover { .. } => ABBREVIATED_RECOVER,
+        });
         out.put_u64(self.echo);
         out.put_u32(self.stream);
+        out.put_u8(self.epoch * (RUNS + 1) | (self.runs.len().max(1) as u8 - 1));
         out.put_varint(self.earned);
         out.put_u8(self.count);
         out.put_u32(self.issued);
         out.put_varint(self.rooted_ago.into());
         out.put_varint(self.bytes.into());
         out.put(&self.tag);
-        out.put_varint(self.ahead);
-        out.put_u8(self.positions);
-        out.put_varint(self.behind);
+        for &(gap, count) in &self.runs {
+            out.put_varint(gap);
+            out.put_u8(count);
+        }
+        match self.kind {
+            AbbreviatedKind::Continue { behind } => out.put_varint(behind),
+            AbbreviatedKind::Recover { lost, carried, rtt } => {
+                out.put_varint(lost);
+                out.put_varint(carried.into());
+                out.put_varint(rtt.into());
+            }
+        }
         out.put_u64(self.proof);
         out.put_u32(self.offset);
         out.put(self.input);
     }
+}
+
+fn epoch_bits(tag: u64) -> u8 {
+    tag as u8 / (RUNS + 1)
+}
+
+fn short_varint(reader: &mut Reader<'_>) -> Option<u32> {
+    u32::try_from(reader.varint()?).ok()
 }
 
 /// A tag that is good only beside a user continuation of `lineage`, or the tag again from that.

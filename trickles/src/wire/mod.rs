@@ -10,7 +10,7 @@ mod layout;
 mod request;
 mod response;
 
-pub use abbreviated::AbbreviatedClaim;
+pub use abbreviated::{AbbreviatedClaim, AbbreviatedKind};
 pub(crate) use buffer::Buffer;
 pub use layout::{Cursor, Form, room};
 pub use request::{

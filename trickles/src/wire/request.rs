@@ -26,7 +26,8 @@ pub(super) const RECOVER: u8 = 3;
 pub(super) const RESTART: u8 = 4;
 pub(super) const RESUME: u8 = 5;
 pub(super) const RESET: u8 = 6;
-pub(super) const ABBREVIATED: u8 = 7;
+pub(super) const ABBREVIATED_CONTINUE: u8 = 7;
+pub(super) const ABBREVIATED_RECOVER: u8 = 8;
 
 const INPUT: u8 = 1;
 const FIN: u8 = 2;
@@ -275,7 +276,7 @@ impl<'a> Envelope<'a> {
         let kind = reader.u8()?;
         let echo = reader.u64()?;
         let continuation = match kind {
-            HELLO | ABBREVIATED => None,
+            HELLO | ABBREVIATED_CONTINUE | ABBREVIATED_RECOVER => None,
             CONTINUE..=RESET => Some(reader.take(SEALED_LENGTH)?.first_chunk()?),
             _ => return None,
         };
@@ -285,10 +286,11 @@ impl<'a> Envelope<'a> {
     /// Reads the rest.
     pub fn open(self) -> Option<Request<'a>> {
         match self.continuation {
-            None if self.kind == ABBREVIATED => {
-                AbbreviatedClaim::parse(self.echo, self.body).map(Request::Abbreviated)
+            None if self.kind == HELLO => self.hello().map(Request::Hello),
+            None => {
+                let recovers = self.kind == ABBREVIATED_RECOVER;
+                AbbreviatedClaim::parse(recovers, self.echo, self.body).map(Request::Abbreviated)
             }
-            None => self.hello().map(Request::Hello),
             Some(continuation) if self.kind == RESET => {
                 let mut body = self.body;
                 let code = body.u32()?;

@@ -99,7 +99,9 @@ impl Flow {
     pub(crate) fn exit_of(&self, fields: &Continuation) -> Option<SlowStartExit> {
         match self.parent {
             Some(parent) if parent.epoch.base == fields.epoch.base => parent.epoch.exit,
-            _ => self.epoch.exit,
+            _ if self.epoch.base == fields.epoch.base => self.epoch.exit,
+            // Of an epoch that is over: it says so itself.
+            _ => fields.epoch.exit,
         }
     }
 }

@@ -16,13 +16,18 @@ fn varints() -> impl Strategy<Value = u64> {
 prop_compose! {
     pub(in crate::wire) fn abbreviated()(
         (echo, stream, count, issued, tag) in any::<(u64, u32, u8, u32, [u8; TAG_LENGTH])>(),
-        (rooted_ago, bytes, positions, proof, offset) in any::<(u32, u32, u8, u64, u32)>(),
-        (earned, ahead, behind) in (varints(), varints(), varints()),
+        (rooted_ago, bytes, epoch, proof, offset) in any::<(u32, u32, u8, u64, u32)>(),
+        (earned, varint, carried, rtt, recovers) in (varints(), varints(), any::<u32>(), any::<u32>(), any::<bool>()),
+        runs in prop::collection::vec((varints(), any::<u8>()), 1..=MAX_RUNS),
         input in prop::collection::vec(any::<u8>(), 1..100),
     ) -> AbbreviatedClaim<'static> {
+        let kind = match recovers {
+            false => AbbreviatedKind::Continue { behind: varint },
+            true => AbbreviatedKind::Recover { lost: varint, carried, rtt },
+        };
         AbbreviatedClaim {
-            echo, stream, earned, count, issued, rooted_ago, bytes, tag,
-            ahead, positions, behind, proof, offset, input: input.leak(),
+            echo, stream, epoch: epoch % 32, earned, count, issued, rooted_ago, bytes, tag,
+            runs: runs.into_iter().collect(), kind, proof, offset, input: input.leak(),
         }
     }
 }
@@ -43,14 +48,12 @@ fn sealed(presented: &Continuation, tag: [u8; TAG_LENGTH]) -> Sealed {
     sealed
 }
 
-/// A claim of `run` that presents this continuation.
-fn claim<'a>(sealed: &'a Sealed, presented: &Continuation, run: Run, behind: u64) -> Claim<'a> {
-    let mut runs = Runs::default();
-    assert!(runs.push(run, &[]));
+/// A claim that presents this continuation.
+fn claim<'a>(sealed: &'a Sealed, presented: &Continuation, runs: Runs, kind: ClaimKind) -> Claim<'a> {
     Claim {
         echo: 7,
         continuation: sealed,
-        kind: ClaimKind::Continue { proven: run.positions().end + behind, proof: 8 },
+        kind,
         exit: presented.epoch.exit,
         packet_size: 1200,
         runs,
@@ -65,7 +68,8 @@ proptest! {
         let mut datagram = Vec::new();
         Request::Abbreviated(abbreviated.clone()).emit(2000, &mut datagram);
         prop_assert_eq!(datagram.len(), abbreviated.length() + abbreviated.input.len());
-        prop_assert!(abbreviated.length() <= AbbreviatedClaim::OVERHEAD);
+        let is_usual = abbreviated.runs.len() == 1 && matches!(abbreviated.kind, AbbreviatedKind::Continue { .. });
+        prop_assert!(!is_usual || abbreviated.length() <= AbbreviatedClaim::OVERHEAD);
         for length in 0..=abbreviated.length() {
             prop_assert_eq!(Request::parse(&datagram[..length]), None);
         }
@@ -77,14 +81,24 @@ proptest! {
     fn an_abbreviated_claim_says_what_the_whole_one_does(
         (presented, other) in (presented(), continuations()),
         (tag, echo, processing) in any::<([u8; TAG_LENGTH], u64, u32)>(),
-        (ahead, count, behind) in (1..200u64, 1..=64u8, varints()),
+        gaps in prop::collection::vec((1..200u64, 1..=20u8), 1..=MAX_RUNS),
+        (recovers, number, carried, rtt, proof) in any::<(bool, u64, u32, u32, u64)>(),
         (offset, expected) in (0..1u64 << 62, -(1i64 << 31)..1 << 31),
         since in 0..1u64 << 31,
     ) {
         let lineage = Lineage { echo, processing };
-        let run = Run { first: presented.earned + ahead, count };
+        let mut runs = Runs::default();
+        for (gap, count) in gaps {
+            let end = if runs.is_empty() { presented.earned } else { runs.span().end };
+            let run = Run { first: end + gap, count };
+            prop_assert!(runs.push(run, &[]));
+        }
+        let kind = match recovers {
+            false => ClaimKind::Continue { proven: runs.span().end + number % (1 << 60), proof },
+            true => ClaimKind::Recover { lost: presented.epoch.base + number % (1 << 48), carried, rtt, proof },
+        };
         let sealed = sealed(&presented, tag);
-        let claim = claim(&sealed, &presented, run, behind % (1 << 60));
+        let claim = claim(&sealed, &presented, runs.clone(), kind);
         let input = Input { offset, bytes: &[1; 30], fin: false };
         let abbreviated = AbbreviatedClaim::of(&claim, &presented, lineage).unwrap().with_input(input);
         let Continuation { key, birth_key, issuer, stream, flow, tag: name, epoch, .. } = presented;
@@ -92,7 +106,8 @@ proptest! {
         let now = presented.issued + Duration::from_micros(since);
         let (restored, read) = abbreviated.presented(&remembered, lineage, presented.port, now).unwrap();
         prop_assert_eq!((restored, read), (presented, tag));
-        prop_assert_eq!(abbreviated.claimed(restored.earned), Some((run, claim.kind)));
+        prop_assert!(abbreviated.is_of(name) && !abbreviated.is_of(name ^ 1 << 4));
+        prop_assert_eq!(abbreviated.claimed(&restored), Some((runs, kind)));
         prop_assert_eq!(abbreviated.located(offset.saturating_add_signed(expected)), Some(input));
         // To whoever remembers something else the tag says nothing.
         let others = [
@@ -115,8 +130,8 @@ proptest! {
         let (lineage, now) = (Lineage { echo, processing }, Timestamp::from_micros(now));
         if let Some((presented, _)) = abbreviated.presented(&remembered, lineage, port, now) {
             prop_assert_eq!(Continuation::decode(&presented.encode()), Some(presented));
-            if let Some((run, _)) = abbreviated.claimed(presented.earned) {
-                prop_assert!(run.first >= presented.earned);
+            if let Some((runs, _)) = abbreviated.claimed(&presented) {
+                prop_assert!(runs.span().start >= presented.earned);
             }
         }
         abbreviated.located(expected);
@@ -144,20 +159,22 @@ fn what_needs_more_words_is_not_abbreviated() {
         bytes: 100,
     };
     let sealed = sealed(&presented, [9; TAG_LENGTH]);
-    let run = Run { first: 1006, count: 1 };
-    let plain = claim(&sealed, &presented, run, 0);
+    let run = |wants| {
+        let mut runs = Runs::default();
+        assert!(runs.push(Run { first: 1006, count: 1 }, wants));
+        runs
+    };
+    let kind = ClaimKind::Continue { proven: 1007, proof: 8 };
+    let plain = claim(&sealed, &presented, run(&[]), kind);
     let of = |claim: &Claim<'_>, presented| AbbreviatedClaim::of(claim, &presented, Lineage::default());
     assert!(of(&plain, presented).is_some());
-    let mut wanting = plain.clone();
-    wanting.runs = Runs::default();
-    assert!(wanting.runs.push(run, std::slice::from_ref(&(0..10))));
-    let mut two_runs = plain.clone();
-    assert!(two_runs.runs.push(Run { first: 1010, count: 1 }, &[]));
+    let wanting = Claim { runs: run(std::slice::from_ref(&(0..10))), ..plain.clone() };
+    let nothing = Claim { runs: Runs::default(), ..plain.clone() };
     let exit = Some(SlowStartExit { position: 3, rtt: 1000 });
     let declaring = Claim { exit, ..plain.clone() };
-    let kind = ClaimKind::Recover { lost: 1003, carried: 5, rtt: 1000, proof: 8 };
-    let recovering = Claim { kind, ..plain.clone() };
-    for claim in [wanting, two_runs, declaring, recovering] {
+    let restarting = Claim { kind: ClaimKind::Restart { attempt: 0, rtt: 0 }, ..plain.clone() };
+    let resuming = Claim { kind: ClaimKind::Resume { rtt: 0 }, ..plain.clone() };
+    for claim in [wanting, nothing, declaring, restarting, resuming] {
         assert_eq!(of(&claim, presented), None);
     }
     // No train of a server's.
