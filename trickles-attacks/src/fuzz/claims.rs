@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
+use trickles::continuation::Continuation;
 use trickles::epoch::{CurveId, SlowStartExit};
 use trickles::replay::FilterConfig;
 use trickles::server::ServerConfig;
+use trickles::user_continuation::UserContinuation;
+use trickles::wire::Input;
 
 use crate::lab::{Answer, Choices, Kind, Lab, Liar, Spec, Train, after_loss, most_carried, runs_of};
 
@@ -34,7 +37,8 @@ pub struct Claims {
     /// The server; its ledger panics when something is granted twice.
     pub lab: Lab,
     liar: Liar,
-    sent: Vec<Vec<u8>>,
+    /// With what an abbreviated one has presented.
+    sent: Vec<(Vec<u8>, Option<Continuation>)>,
     choices: Choices,
 }
 
@@ -45,9 +49,12 @@ impl Claims {
         Self { lab, liar, sent: Vec::new(), choices }
     }
 
-    fn send(&mut self, datagram: Vec<u8>) -> Answer {
-        let answer = self.lab.exchange(&datagram, self.liar.address);
-        self.sent.push(datagram);
+    fn send(&mut self, datagram: Vec<u8>, abbreviated: Option<Continuation>) -> Answer {
+        let answer = match &abbreviated {
+            Some(presented) => self.lab.exchange_presenting(presented, &datagram, self.liar.address),
+            None => self.lab.exchange(&datagram, self.liar.address),
+        };
+        self.sent.push((datagram, abbreviated));
         answer
     }
 
@@ -115,8 +122,18 @@ impl Claims {
             _ => None,
         };
         let spec = Spec { exit, carried, want, ..Spec::new(&train, kind, runs) };
+        if self.choices.chance(30) {
+            let user = UserContinuation::peek(&self.liar.user)?;
+            let input = Input { offset: user.input.start, bytes: &[7; 300], fin: false };
+            let spec = Spec { input: Some(input), want: 0, ..spec };
+            if let Some(datagram) = self.liar.abbreviated(&spec) {
+                return Some(self.send(datagram, Some(train.fields)));
+            }
+            let datagram = self.liar.request(&spec)?;
+            return Some(self.send(datagram, None));
+        }
         let datagram = self.liar.request(&spec)?;
-        Some(self.send(datagram))
+        Some(self.send(datagram, None))
     }
 
     fn open(&mut self) -> Option<Answer> {
@@ -126,7 +143,7 @@ impl Claims {
             false => Kind::Resume { rtt: 400 },
         };
         let datagram = self.liar.request(&Spec::one(&train, kind, 0..1 + self.choices.below(10)))?;
-        Some(self.send(datagram))
+        Some(self.send(datagram, None))
     }
 
     /// One attempt.
@@ -140,8 +157,8 @@ impl Claims {
         let answer = match self.choices.below(20) {
             0 => self.open(),
             1..4 if !self.sent.is_empty() => {
-                let datagram = self.choices.pick(&self.sent).clone();
-                Some(self.send(datagram))
+                let (datagram, abbreviated) = self.choices.pick(&self.sent).clone();
+                Some(self.send(datagram, abbreviated))
             }
             4 => {
                 // Others use the filter too.
@@ -153,6 +170,9 @@ impl Claims {
             }
             _ => self.claim(),
         };
+        if let Some(user) = answer.as_ref().and_then(|answer| answer.user.as_ref()) {
+            self.liar.user.clone_from(user);
+        }
         for train in answer.into_iter().flat_map(|answer| answer.trains) {
             let (first, lossy) = (train.fields.first, self.choices.chance(20));
             let seed = self.choices.word();

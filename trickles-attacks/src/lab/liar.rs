@@ -7,7 +7,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use trickles::epoch::{CurveId, Epoch, SlowStartExit};
-use trickles::wire::{BASE_PACKET_SIZE, Claim, ClaimKind, Hello, Input, MIN_CLAIM, Request, Run, Runs};
+use trickles::user_continuation::UserContinuation;
+use trickles::wire::{
+    AbbreviatedClaim, BASE_PACKET_SIZE, Claim, ClaimKind, Hello, Input, MIN_CLAIM, Request, Run, Runs,
+};
 
 use super::{Answer, Lab, Train};
 
@@ -183,8 +186,28 @@ impl Liar {
         Some(self.request_with_proof(spec, self.proof(&epoch, tag, proven)?))
     }
 
+    /// The same without what the server remembers, if it has told the newest user continuation last; `None` also when it
+    /// cannot be said like that.
+    pub fn abbreviated(&self, spec: &Spec<'_>) -> Option<Vec<u8>> {
+        let (Kind::Continue { proven: end } | Kind::Recover { lost: end, .. }) = spec.kind else {
+            return None;
+        };
+        let claim = self.claimed(spec, self.proof(&spec.epoch(), spec.train.fields.tag, end)?);
+        let lineage = UserContinuation::peek(&self.user)?.lineage;
+        let abbreviated = AbbreviatedClaim::of(&claim, &spec.train.fields, lineage)?.with_input(spec.input?);
+        let mut datagram = Vec::new();
+        Request::Abbreviated(abbreviated).emit(0, &mut datagram);
+        Some(datagram)
+    }
+
     /// The claim with a proof made up.
     pub fn request_with_proof(&self, spec: &Spec<'_>, proof: u64) -> Vec<u8> {
+        let mut datagram = Vec::new();
+        Request::Claim(self.claimed(spec, proof)).emit(spec.length, &mut datagram);
+        datagram
+    }
+
+    fn claimed<'a>(&'a self, spec: &'a Spec<'_>, proof: u64) -> Claim<'a> {
         let epoch = spec.epoch();
         let kind = match spec.kind {
             Kind::Continue { proven } => ClaimKind::Continue { proven, proof },
@@ -202,7 +225,7 @@ impl Liar {
             let wants = if wants.is_empty() { &[] } else { std::slice::from_ref(&wants) };
             assert!(runs.push(run, wants), "{:?}", spec.runs);
         }
-        let claim = Claim {
+        Claim {
             echo: spec.echo,
             continuation: &spec.train.sealed,
             kind,
@@ -211,10 +234,7 @@ impl Liar {
             runs,
             user_continuation: spec.user.unwrap_or(&self.user),
             input: spec.input,
-        };
-        let mut datagram = Vec::new();
-        Request::Claim(claim).emit(spec.length, &mut datagram);
-        datagram
+        }
     }
 
     /// Makes a claim and returns what it brought, not received yet. Nothing when it cannot be proven.

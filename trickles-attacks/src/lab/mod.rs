@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trickles::continuation::{Continuation, Sealed};
-use trickles::epoch::{Epoch, adopts};
+use trickles::epoch::{Epoch, SlowStartExit, adopts};
 use trickles::key_ring::KeyRing;
 use trickles::replay::{FilterConfig, FingerprintFilter, ReplayFilter};
 use trickles::server::{Application, Event, Next, Outbox, Output, Reset, Server, ServerConfig, Unanswered};
@@ -105,12 +105,20 @@ pub struct Answer {
 impl Answer {
     /// Reads what was sent in answer to `request`.
     fn parse<'a>(request: &[u8], datagrams: impl Iterator<Item = &'a [u8]>) -> Self {
-        let claim = match Request::parse(request) {
-            Some(Request::Claim(claim)) => Some(claim),
-            _ => None,
-        };
-        let presented = claim.as_ref().and_then(|claim| Continuation::peek(claim.continuation));
-        let exit = claim.and_then(|claim| claim.exit);
+        match Request::parse(request) {
+            Some(Request::Claim(claim)) => {
+                Self::read(Continuation::peek(claim.continuation), claim.exit, datagrams)
+            }
+            _ => Self::read(None, None, datagrams),
+        }
+    }
+
+    /// Reads what was sent in answer to a claim that presents a continuation with these fields and declares `exit`.
+    fn read<'a>(
+        presented: Option<Continuation>,
+        exit: Option<SlowStartExit>,
+        datagrams: impl Iterator<Item = &'a [u8]>,
+    ) -> Self {
         let mut expected = presented.as_ref().map_or(0, |presented| presented.first);
         let mut answer = Self::default();
         let (mut packets, mut continuation) = (Vec::new(), None);
@@ -227,6 +235,23 @@ impl Lab {
         self.outbox.clear();
         self.server.handle(datagram, from, self.now, application, &mut self.outbox).unwrap();
         let answer = Answer::parse(datagram, self.outbox.packets());
+        self.record(answer)
+    }
+
+    /// The same for an abbreviated claim, which does not say which continuation it presents.
+    pub fn exchange_presenting(
+        &mut self,
+        presented: &Continuation,
+        datagram: &[u8],
+        from: SocketAddr,
+    ) -> Answer {
+        self.outbox.clear();
+        self.server.handle(datagram, from, self.now, &mut Endless, &mut self.outbox).unwrap();
+        let answer = Answer::read(Some(*presented), presented.epoch.exit, self.outbox.packets());
+        self.record(answer)
+    }
+
+    fn record(&mut self, answer: Answer) -> Answer {
         self.ledger.record(&answer.trains, self.now, self.horizon());
         let packets = answer.trains.iter().flat_map(|train| &train.packets);
         self.emitted += packets.map(|packet| packet.bytes as u64).sum::<u64>();

@@ -7,7 +7,10 @@ use crate::continuation::Continuation;
 use crate::epoch::SlowStartExit;
 
 /// Most answers in a row that have to come from one server before requests are abbreviated again.
-const MAX_CAUTION: u32 = 1024;
+const MAX_CAUTION: u32 = 4096;
+/// By how much that grows when they were abbreviated in vain: where replicas take packets in turns, a window of requests
+/// is lost to each attempt.
+const GROWTH: u32 = 8;
 /// How many more of them make up for a request that was abbreviated in vain.
 const RELIEF: u32 = 64;
 
@@ -43,14 +46,14 @@ impl Abbreviation {
         }
         self.right += 1;
         if self.right >= self.caution + RELIEF {
-            (self.caution, self.right) = ((self.caution / 2).max(1), self.caution);
+            (self.caution, self.right) = ((self.caution / GROWTH).max(1), self.caution);
         }
     }
 
     /// An abbreviated request was not understood.
     pub(crate) fn refused(&mut self) {
         if self.is_due() {
-            self.caution = (2 * self.caution).min(MAX_CAUTION);
+            self.caution = (GROWTH * self.caution).min(MAX_CAUTION);
             (self.known, self.right) = (ArrayVec::new(), 0);
         }
     }
@@ -115,9 +118,9 @@ mod tests {
     }
 
     #[test]
-    fn who_is_refused_takes_twice_as_long_to_believe_again_and_forgives_what_goes_well() {
+    fn who_is_refused_takes_longer_to_believe_again_and_forgives_what_goes_well() {
         let mut abbreviation = Abbreviation::new();
-        for needed in [1, 2, 4] {
+        for needed in [1, 8, 64] {
             for at in 0..needed {
                 assert!(!abbreviation.is_due());
                 abbreviation.answered(&issued(7, at));
@@ -127,12 +130,11 @@ mod tests {
             // What was under way as well counts once.
             abbreviation.refused();
         }
-        for at in 0..1000 {
+        for at in 0..2000 {
             abbreviation.answered(&issued(7, at));
         }
         abbreviation.refused();
-        abbreviation.answered(&issued(7, 1000));
-        abbreviation.answered(&issued(7, 1001));
+        (0..8).for_each(|at| abbreviation.answered(&issued(7, 2000 + at)));
         assert!(abbreviation.is_due());
         // Replicas that take packets in turns.
         (0..100).for_each(|at| abbreviation.answered(&issued(7 + at % 2, 2000 + u64::from(at))));

@@ -323,6 +323,12 @@ impl Server {
         let presented = self.open_user_continuation(&claim.presents, &continuation, arrival.now)?;
         let recalled = matches!(claim.presents, Presents::Remembered);
         let located = self.locate(claim.input, &presented, recalled, arrival.now);
+        if let Presents::Sealed(sealed) = claim.presents
+            && located.demand == Demand::Store
+        {
+            // It takes further chunks, and answers to these bring no other.
+            self.inputs.put_presented(sealed, &presented, arrival.now);
+        }
         let unproven = continuation.port != arrival.from.port();
         Ok(Minisocket {
             client: arrival.from,

@@ -96,6 +96,14 @@ impl InputCache {
         }
     }
 
+    /// Remembers a user continuation that was presented, unless a newer one of its stream is remembered.
+    pub(super) fn put_presented(&mut self, sealed: &[u8], user: &UserContinuation<'_>, now: Timestamp) {
+        let is_newer = |held: Remembered<'_>| held.user.input.start > user.input.start;
+        if !self.holds(user.stream, sealed) && !self.get(user.stream, now).is_some_and(is_newer) {
+            self.put(user.stream, sealed, &[]);
+        }
+    }
+
     /// Remembers a continuation that was issued in answer to input of `stream`, if the stream is remembered.
     pub(super) fn note(&mut self, stream: u64, issued: Continuation, packet_size: u16) {
         if let Some(slot) = self.slot(stream as u32)

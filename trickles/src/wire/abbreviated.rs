@@ -9,7 +9,7 @@ use super::request::{
 };
 use super::{HEADER, nearest};
 use crate::continuation::Continuation;
-use crate::epoch::MAX_POSITION;
+use crate::epoch::{Epoch, MAX_POSITION};
 use crate::key_ring::TAG_LENGTH;
 use crate::time::Timestamp;
 use crate::user_continuation::Lineage;
@@ -48,7 +48,8 @@ pub struct AbbreviatedClaim<'a> {
     pub stream: u32,
     /// Bits 3 to 7 of the epoch tag.
     pub epoch: u8,
-    /// The position that earned the first number of the presented continuation's train, less the base.
+    /// The position that earned the first number of the presented continuation's train, plus one, less the base: 0 for
+    /// the train that opened the epoch.
     pub earned: u64,
     /// How many numbers that train has.
     pub count: u8,
@@ -81,8 +82,8 @@ impl<'a> AbbreviatedClaim<'a> {
     /// and a user continuation of `lineage`. `None` if the claim is not of the kind that can be abbreviated.
     pub fn of(claim: &Claim<'_>, presented: &Continuation, lineage: Lineage) -> Option<Self> {
         let Continuation { epoch, earned, first, .. } = *presented;
-        let relative = earned.checked_sub(epoch.base)?;
-        if claim.exit != epoch.exit || epoch.share_start(earned) != first || claim.runs.is_empty() {
+        let relative = (earned + 1).checked_sub(epoch.base)?;
+        if claim.exit != epoch.exit || train_start(&epoch, earned) != first || claim.runs.is_empty() {
             return None;
         }
         let (mut runs, mut end) = (ArrayVec::new(), earned);
@@ -141,13 +142,13 @@ impl<'a> AbbreviatedClaim<'a> {
         port: u16,
         now: Timestamp,
     ) -> Option<(Continuation, [u8; TAG_LENGTH])> {
-        if self.earned >= MAX_POSITION {
+        if self.earned > MAX_POSITION {
             return None;
         }
         let issued = Timestamp::from_micros(nearest(self.issued.into(), BITS, now.as_micros()));
-        let earned = remembered.epoch.base + self.earned;
+        let earned = (remembered.epoch.base + self.earned).checked_sub(1)?;
         let fields = Continuation {
-            first: remembered.epoch.share_start(earned),
+            first: train_start(&remembered.epoch, earned),
             count: self.count,
             earned,
             issued,
@@ -263,6 +264,11 @@ impl<'a> AbbreviatedClaim<'a> {
         out.put_u32(self.offset);
         out.put(self.input);
     }
+}
+
+/// The first number of the train that begins with what `earned` owns. The one before the base earns the opening.
+fn train_start(epoch: &Epoch, earned: u64) -> u64 {
+    if earned < epoch.base { epoch.base } else { epoch.share_start(earned) }
 }
 
 fn epoch_bits(tag: u64) -> u8 {

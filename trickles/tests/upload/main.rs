@@ -8,6 +8,7 @@ mod application;
 #[path = "../common/mod.rs"]
 mod common;
 mod corners;
+mod remembered;
 
 use std::time::Duration;
 

@@ -35,9 +35,9 @@ prop_compose! {
 prop_compose! {
     /// A continuation of a train that begins where its first position's numbers do, which every server's does.
     fn presented()(continuation in continuations(), earned in varints()) -> Continuation {
-        let base = continuation.epoch.base;
-        let earned = base + earned % (MAX_POSITION / 2);
-        Continuation { first: continuation.epoch.share_start(earned), earned, ..continuation }
+        let epoch = Epoch { flight: 0, ..continuation.epoch };
+        let earned = epoch.base - 1 + earned % (MAX_POSITION / 2);
+        Continuation { epoch, first: train_start(&epoch, earned), earned, ..continuation }
     }
 }
 
