@@ -181,6 +181,7 @@ fn claims_at_the_ends_of_every_range_are_answered_within_them() {
             runs,
             user_continuation: &user,
             input: None,
+            presumed: false,
         };
         let mut lab = Lab::new();
         lab.now = now;
@@ -300,6 +301,7 @@ fn a_run_that_begins_with_a_flight_has_room_for_a_whole_continuation() {
             runs,
             user_continuation: &user_continuation(&forge, 1 << 40),
             input: None,
+            presumed: false,
         };
         let mut datagram = Vec::new();
         Request::Claim(claim).emit(1200, &mut datagram);

@@ -56,6 +56,7 @@ pub mod continuation;
 pub mod epoch;
 pub mod key_ring;
 mod nonce;
+mod ranges;
 pub mod replay;
 pub mod server;
 pub mod stats;

@@ -197,6 +197,7 @@ fn claim(choices: &mut Choices, sealed: &Sealed) -> Vec<u8> {
         runs,
         user_continuation: &[],
         input: None,
+        presumed: false,
     };
     let mut datagram = Vec::new();
     Request::Claim(claim).emit(MIN_CLAIM, &mut datagram);

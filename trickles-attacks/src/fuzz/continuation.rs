@@ -210,6 +210,7 @@ fn request(
         runs,
         user_continuation,
         input,
+        presumed: false,
     };
     let mut datagram = Vec::new();
     Request::Claim(claim).emit(choices.below(2000) as usize, &mut datagram);

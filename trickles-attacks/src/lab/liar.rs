@@ -48,6 +48,8 @@ pub struct Spec<'a> {
     /// The user continuation, if it is not the newest.
     pub user: Option<&'a [u8]>,
     pub input: Option<Input<'a>>,
+    /// Whether it is only presumed that all before it is stored.
+    pub presumed: bool,
     /// The request is padded to this many bytes.
     pub length: usize,
 }
@@ -65,6 +67,7 @@ impl<'a> Spec<'a> {
             want: u64::from(u32::MAX),
             user: None,
             input: None,
+            presumed: false,
             length: MIN_CLAIM,
         }
     }
@@ -234,6 +237,7 @@ impl Liar {
             runs,
             user_continuation: spec.user.unwrap_or(&self.user),
             input: spec.input,
+            presumed: spec.presumed,
         }
     }
 

@@ -145,6 +145,7 @@ fn padding_counts_against_the_bound_for_another_port() {
         runs,
         user_continuation: &liar.user,
         input: None,
+        presumed: false,
     };
     let mut datagram = Vec::new();
     Request::Claim(claim).emit(6000, &mut datagram);

@@ -6,13 +6,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod abbreviated;
 mod amplification;
 mod grants;
 mod hostile;
 mod lineage;
 mod numbers;
 mod proofs;
+mod remembered;
 mod robustness;
 
 use proptest::prelude::ProptestConfig;

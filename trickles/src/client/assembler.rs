@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::ranges::RangeSet;
+use crate::ranges::RangeSet;
 
 /// Received bytes are kept in pieces of so many.
 const BLOCK: usize = 16 << 10;

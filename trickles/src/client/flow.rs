@@ -17,10 +17,10 @@ pub(crate) use self::held::HeldTrain;
 use self::losses::Gap;
 use self::rate::ArrivalRate;
 pub(crate) use self::recovery::Parent;
-use super::ranges::RangeSet;
 use super::run::{Run, mask};
 use crate::continuation::Continuation;
 use crate::epoch::{Epoch, INITIAL_WINDOW, SlowStartExit};
+use crate::ranges::RangeSet;
 use crate::time::Timestamp;
 use crate::wire::{DATA_OVERHEAD, Form, MAX_RUNS, Train, room};
 

@@ -12,7 +12,6 @@ mod claims;
 mod flow;
 mod input;
 mod outputs;
-mod ranges;
 mod receive;
 mod rtt;
 mod run;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::ranges::RangeSet;
+use crate::ranges::RangeSet;
 use crate::user_continuation::{Lineage, UserContinuation};
 
 /// A held user continuation.

@@ -139,7 +139,7 @@ impl Client {
         Request::Hello(hello).emit(usize::from(self.packet_size), out);
         let with_input = fin || !bytes.is_empty();
         if with_input {
-            self.note_input(echo, None, &input, Arc::new([]), false);
+            self.note_input(echo, None, &input, Arc::new([]), Chunk::last(0..u64::MAX, false));
         }
         let sent = Sent { echo, at: self.now };
         Some(OpeningSent {
@@ -158,7 +158,7 @@ impl Client {
         original: Option<u64>,
         input: &Input<'_>,
         presented: Arc<[u8]>,
-        any_order: bool,
+        chunk: Chunk,
     ) {
         let end = input.offset + input.bytes.len() as u64;
         self.upload.sent(InputRequest {
@@ -167,7 +167,8 @@ impl Client {
             range: input.offset..end + u64::from(input.fin),
             full: end < self.input.end(),
             presented,
-            any_order,
+            any_order: chunk.any_order,
+            presumed: chunk.presumed,
             settled: false,
         });
     }
@@ -365,6 +366,7 @@ impl Client {
             runs,
             user_continuation,
             input: None,
+            presumed: false,
         };
         let mut bytes = std::mem::take(&mut self.copied);
         let mut abbreviated = None;
@@ -375,8 +377,8 @@ impl Client {
             let most = most.min(self.input_room(overhead));
             let fin = self.input.copy(chunk.start, most, &mut bytes) && !chunk.any_order;
             let input = Input { offset: chunk.start, bytes: &bytes, fin };
-            self.note_input(echo, original, &input, user_continuation.clone(), chunk.any_order);
-            claim.input = Some(input);
+            self.note_input(echo, original, &input, user_continuation.clone(), chunk);
+            (claim.input, claim.presumed) = (Some(input), chunk.presumed);
             abbreviated = abbreviated.map(|abbreviated| abbreviated.with_input(input));
         }
         match abbreviated {

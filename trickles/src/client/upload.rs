@@ -9,8 +9,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::input::SendBuffer;
-use super::ranges::RangeSet;
 use crate::epoch::INITIAL_WINDOW;
+use crate::ranges::RangeSet;
 
 /// Most requests with input that are under way together.
 const MAX_OPEN: u32 = 1024;
@@ -34,6 +34,8 @@ pub(crate) struct InputRequest {
     pub(crate) presented: Arc<[u8]>,
     /// Whether what it carries is taken in any order.
     pub(crate) any_order: bool,
+    /// Whether it only presumes that all before is stored.
+    pub(crate) presumed: bool,
     /// Whether its answer has come or is lost.
     pub(crate) settled: bool,
 }
@@ -49,12 +51,21 @@ pub(crate) struct Chunk {
     pub(crate) more: bool,
     /// Whether the request that carries it is to be abbreviated if it can be.
     pub(crate) abbreviated: bool,
+    /// Whether it is only presumed that all before it is stored.
+    pub(crate) presumed: bool,
 }
 
 impl Chunk {
     /// One that others need not follow.
-    fn last(range: Range<u64>, any_order: bool) -> Self {
-        Self { start: range.start, end: range.end, any_order, more: false, abbreviated: false }
+    pub(crate) fn last(range: Range<u64>, any_order: bool) -> Self {
+        Self {
+            start: range.start,
+            end: range.end,
+            any_order,
+            more: false,
+            abbreviated: false,
+            presumed: false,
+        }
     }
 }
 
@@ -80,6 +91,8 @@ pub(crate) struct Upload {
     stored: RangeSet,
     /// Whether the last chunk that was answered was not stored at all.
     refused: bool,
+    /// Whether the server has been asked, since the last chunk was sent, to go on if it knows that all is stored.
+    presumed: bool,
 }
 
 impl Upload {
@@ -96,6 +109,7 @@ impl Upload {
             taken: RangeSet::default(),
             stored: RangeSet::default(),
             refused: false,
+            presumed: false,
         }
     }
 
@@ -113,12 +127,17 @@ impl Upload {
             if self.refused && self.open > 0 {
                 return None;
             }
-            let gap = self.taken.first_gap(front, range.end.min(buffer.end()))?;
+            let end = range.end.min(buffer.end());
+            let Some(gap) = self.taken.first_gap(front, end) else {
+                let complete = end == range.end || buffer.is_finished();
+                let chunk = Chunk { presumed: true, ..Chunk::last(end..u64::MAX, false) };
+                return (complete && !self.presumed && !self.refused).then_some(chunk);
+            };
             let more = gap.end < buffer.end() || gap.end - gap.start > room as u64;
             let whole = more || gap.end == range.end || gap.end - gap.start == room as u64;
             let worthy = whole || self.open == 0 || buffer.is_finished();
             let (start, end) = (gap.start, gap.end);
-            return worthy.then_some(Chunk { start, end, any_order: true, more, abbreviated: false });
+            return worthy.then_some(Chunk { more, ..Chunk::last(start..end, true) });
         }
         let start = self.next.max(front);
         // The server is to be told that all is stored, whether or not anything follows.
@@ -134,13 +153,16 @@ impl Upload {
             return None;
         }
         let more = pending > room as u64;
-        Some(Chunk { start, end: u64::MAX, any_order: false, more, abbreviated: false })
+        Some(Chunk { more, ..Chunk::last(start..u64::MAX, false) })
     }
 
     /// Notes a request as sent.
     pub(crate) fn sent(&mut self, mut request: InputRequest) {
-        if request.original == request.echo {
+        if request.presumed {
+            self.presumed = true;
+        } else if request.original == request.echo {
             self.open += 1;
+            self.presumed = false;
             if request.any_order {
                 self.taken.insert(request.range.clone());
             } else {
@@ -206,11 +228,12 @@ impl Upload {
 
     /// What is still missing of what a request carried, to be sent once more.
     pub(crate) fn again(&self, echo: u64, buffer: &SendBuffer) -> Option<Chunk> {
-        let InputRequest { range, any_order, .. } = self.find(echo)?;
+        let InputRequest { range, any_order, presumed, .. } = self.find(echo)?;
         let start = range.start.max(buffer.offset());
         let completes = range.is_empty() && start == range.start;
         let end = if completes { u64::MAX } else { range.end };
-        (start < end).then(|| Chunk::last(start..end, *any_order))
+        let chunk = Chunk { presumed: *presumed, ..Chunk::last(start..end, *any_order) };
+        (start < end).then_some(chunk)
     }
 
     /// These bytes of a chunk are stored, or none; returns up to where all are. After none one chunk at a time is
@@ -230,6 +253,9 @@ impl Upload {
         let front = buffer.offset() + u64::from(buffer.is_flushed() && buffer.is_finished());
         let Some(request) = self.find_mut(echo).filter(|request| !request.settled) else { return };
         request.settled = true;
+        if request.presumed {
+            return;
+        }
         let (range, any_order) = (request.range.clone(), request.any_order);
         let counts = self.rewound.is_none_or(|rewound| echo.wrapping_sub(rewound) as i64 > 0);
         if counts {
@@ -275,6 +301,7 @@ impl Upload {
     pub(crate) fn restart(&mut self, kept: Option<u64>, front: u64) {
         self.requests.iter_mut().for_each(|request| request.settled = true);
         self.rewind(front);
+        self.presumed = false;
         self.taken = self.stored.clone();
         if let Some(request) = kept.and_then(|echo| self.find_mut(echo)) {
             request.settled = false;

@@ -321,8 +321,7 @@ impl Server {
             return Err(Refusal(Discard::Spent, Some(Notice::Spent)));
         }
         let presented = self.open_user_continuation(&claim.presents, &continuation, arrival.now)?;
-        let recalled = matches!(claim.presents, Presents::Remembered);
-        let located = self.locate(claim.input, &presented, recalled, arrival.now);
+        let located = self.locate(&claim, &presented, arrival.now);
         if let Presents::Sealed(sealed) = claim.presents
             && located.demand == Demand::Store
         {

@@ -1,13 +1,16 @@
 //! What of a request's input the application is shown, and a cache of what follows (docs/protocol.md, "Input").
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use arrayvec::ArrayVec;
 use ctutils::CtEq;
 
 use super::minisocket::Taken;
+use super::recall::{Asked, Presents};
 use super::{Demand, Server};
 use crate::continuation::Continuation;
+use crate::ranges::RangeSet;
 use crate::time::Timestamp;
 use crate::user_continuation::UserContinuation;
 use crate::wire::{Frame, Input};
@@ -15,6 +18,9 @@ use crate::wire::{Frame, Input};
 /// Longest input kept behind a remembered user continuation, in bytes: applications leave a line or a record that
 /// is not complete yet, and what completes it is on its way.
 const MAX_REST: usize = 2048;
+
+/// In how many pieces what is stored is remembered at most; of more nothing is.
+const MAX_STORED: usize = 32;
 
 /// The newest user continuations of a bounded number of streams.
 ///
@@ -36,6 +42,8 @@ struct Slot {
     /// Input behind it that was shown and not consumed.
     rest: Vec<u8>,
     issued: Issued,
+    /// What of the input that the user continuation takes in any order is known to be stored.
+    stored: RangeSet,
 }
 
 /// The newest continuations of up to two epochs that were issued in answer to input, and the size of the packets that
@@ -63,7 +71,7 @@ impl InputCache {
 
     /// What is remembered of the stream whose tag has these lowest bits, if its user continuation is valid.
     pub(super) fn recall(&self, stream: u32, now: Timestamp) -> Option<Remembered<'_>> {
-        let Slot { stream: whole, sealed, rest, issued } = &self.slots[self.slot(stream)?];
+        let Slot { stream: whole, sealed, rest, issued, .. } = &self.slots[self.slot(stream)?];
         let user = UserContinuation::peek(sealed)?;
         let valid = *whole as u32 == stream && now < user.expires;
         valid.then_some(Remembered { sealed, user, rest, issued })
@@ -89,6 +97,7 @@ impl InputCache {
             if slot.stream != stream {
                 (slot.stream, slot.issued) = (stream, Issued::new());
             }
+            slot.stored = RangeSet::default();
             slot.sealed.clear();
             slot.sealed.extend_from_slice(sealed);
             slot.rest.clear();
@@ -102,6 +111,32 @@ impl InputCache {
         if !self.holds(user.stream, sealed) && !self.get(user.stream, now).is_some_and(is_newer) {
             self.put(user.stream, sealed, &[]);
         }
+    }
+
+    /// Notes that these bytes are stored of the input that `user` takes in any order, if that is what is remembered.
+    pub(super) fn note_stored(&mut self, user: &UserContinuation<'_>, range: Range<u64>) {
+        if let Some(slot) = self.remembers(user) {
+            let stored = &mut self.slots[slot].stored;
+            stored.insert(range);
+            if stored.len() > MAX_STORED {
+                *stored = RangeSet::default();
+            }
+        }
+    }
+
+    /// Whether all before `end` is known to be stored of the input that `user` takes in any order.
+    fn has_stored(&self, user: &UserContinuation<'_>, end: u64) -> bool {
+        let gap = |slot: usize| self.slots[slot].stored.first_gap(user.input.start, end);
+        self.remembers(user).is_some_and(|slot| gap(slot).is_none())
+    }
+
+    /// Where `user` is remembered, or one that takes the same input of the same stream.
+    fn remembers(&self, user: &UserContinuation<'_>) -> Option<usize> {
+        let slot = self.slot(user.stream as u32)?;
+        let held = UserContinuation::peek(&self.slots[slot].sealed)?;
+        let same = (held.stream, held.lineage, held.any_order, &held.input)
+            == (user.stream, user.lineage, user.any_order, &user.input);
+        same.then_some(slot)
     }
 
     /// Remembers a continuation that was issued in answer to input of `stream`, if the stream is remembered.
@@ -137,22 +172,24 @@ pub(super) struct Located<'a> {
 }
 
 impl Server {
-    /// Finds out what of `input` can be shown to the application, and with which user continuation. `recalled`: the one
-    /// presented is the one that is remembered.
+    /// Finds out what of a claim's input can be shown to the application, and with which user continuation.
     pub(super) fn locate<'a>(
         &self,
-        input: Option<Input<'a>>,
+        claim: &Asked<'a>,
         presented: &UserContinuation<'_>,
-        recalled: bool,
         now: Timestamp,
     ) -> Located<'a> {
-        let Some(input) = input.filter(|_| !presented.input_closed) else { return Located::default() };
+        let recalled = matches!(claim.presents, Presents::Remembered);
+        let Some(input) = claim.input.filter(|_| !presented.input_closed) else { return Located::default() };
         let offset = input.offset;
         let located = |demand, taken: Option<Taken<'a>>| match taken {
             Some(taken) => Located { demand, input: Some(taken), ..Located::default() },
             None => Located::unconsumed(offset),
         };
         if presented.any_order {
+            if claim.presumed && !self.inputs.has_stored(presented, offset) {
+                return Located::unconsumed(offset);
+            }
             return match offset.checked_sub(presented.input.end) {
                 // Even if it is empty: it is the client's word that all before is stored.
                 Some(0) => located(Demand::Next, Some(Taken::new(input))),

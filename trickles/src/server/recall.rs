@@ -17,6 +17,8 @@ pub(super) struct Asked<'a> {
     pub(super) runs: Runs,
     pub(super) presents: Presents<'a>,
     pub(super) input: Option<Input<'a>>,
+    /// As in [`Claim`].
+    pub(super) presumed: bool,
 }
 
 /// The user continuation that a claim presents.
@@ -29,9 +31,9 @@ pub(super) enum Presents<'a> {
 
 impl<'a> From<Claim<'a>> for Asked<'a> {
     fn from(claim: Claim<'a>) -> Self {
-        let Claim { echo, kind, exit, packet_size, runs, user_continuation, input, .. } = claim;
+        let Claim { echo, kind, exit, packet_size, runs, user_continuation, input, presumed, .. } = claim;
         let presents = Presents::Sealed(user_continuation);
-        Self { echo, kind, exit, packet_size, runs, presents, input }
+        Self { echo, kind, exit, packet_size, runs, presents, input, presumed }
     }
 }
 
@@ -65,6 +67,7 @@ impl Server {
             runs,
             presents: Presents::Remembered,
             input: Some(claim.located(user.input.start).ok_or(Discard::Field)?),
+            presumed: false,
         };
         Ok((continuation, asked))
     }

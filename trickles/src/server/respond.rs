@@ -64,6 +64,9 @@ impl Server {
             }
             Reply::Stored(stored) => {
                 let offset = minisocket.input.as_ref().map_or(0, |input| input.offset);
+                if let Some(presented) = &minisocket.presented {
+                    self.inputs.note_stored(presented, offset..offset + stored as u64);
+                }
                 Frame::Stored { offset, length: stored as u16 }.emit(&mut front);
             }
             Reply::Output => {}

@@ -83,7 +83,11 @@ impl<'a> AbbreviatedClaim<'a> {
     pub fn of(claim: &Claim<'_>, presented: &Continuation, lineage: Lineage) -> Option<Self> {
         let Continuation { epoch, earned, first, .. } = *presented;
         let relative = (earned + 1).checked_sub(epoch.base)?;
-        if claim.exit != epoch.exit || train_start(&epoch, earned) != first || claim.runs.is_empty() {
+        if claim.presumed
+            || claim.exit != epoch.exit
+            || train_start(&epoch, earned) != first
+            || claim.runs.is_empty()
+        {
             return None;
         }
         let (mut runs, mut end) = (ArrayVec::new(), earned);
@@ -241,7 +245,7 @@ impl<'a> AbbreviatedClaim<'a> {
         });
         out.put_u64(self.echo);
         out.put_u32(self.stream);
-        out.put_u8(self.epoch * (RUNS + 1) | (self.runs.len().max(1) as u8 - 1));
+        out.put_u8((self.epoch * (RUNS + 1)) | (self.runs.len().max(1) as u8 - 1));
         out.put_varint(self.earned);
         out.put_u8(self.count);
         out.put_u32(self.issued);

@@ -32,6 +32,7 @@ pub(super) const ABBREVIATED_RECOVER: u8 = 8;
 const INPUT: u8 = 1;
 const FIN: u8 = 2;
 const EXIT: u8 = 4;
+const PRESUMED: u8 = 8;
 
 /// With what a datagram begins that is a [`Hello`], if it is well-formed.
 pub const HELLO_PREFIX: [u8; 2] = [VERSION, HELLO];
@@ -234,6 +235,8 @@ pub struct Claim<'a> {
     pub user_continuation: &'a [u8],
     /// Input for the application.
     pub input: Option<Input<'a>>,
+    /// Whether the client only presumes that all before the input is stored: then it is shown if the server knows.
+    pub presumed: bool,
 }
 
 /// Any request.
@@ -329,7 +332,7 @@ impl<'a> Envelope<'a> {
             _ => ClaimKind::Resume { rtt: body.u32()? },
         };
         let packet_size = packet_size(&mut body)?;
-        let flags = flags(&mut body, INPUT | FIN | EXIT)?;
+        let flags = flags(&mut body, INPUT | FIN | EXIT | PRESUMED)?;
         let exit = match flags & EXIT {
             0 => None,
             _ => Some(SlowStartExit { position: body.u32()?, rtt: body.u32()? }),
@@ -338,7 +341,7 @@ impl<'a> Envelope<'a> {
         let length = body.u16()?;
         let user_continuation = body.take(usize::from(length)).filter(|sealed| sealed.len() <= MAX_LENGTH)?;
         let input = match flags & INPUT {
-            0 if flags & FIN != 0 => return None,
+            0 if flags & (FIN | PRESUMED) != 0 => return None,
             0 => None,
             _ => {
                 let offset = body.u64()?;
@@ -348,8 +351,17 @@ impl<'a> Envelope<'a> {
                 Some(Input { offset, bytes, fin: flags & FIN != 0 })
             }
         };
-        let claim =
-            Claim { echo: self.echo, continuation, kind, exit, packet_size, runs, user_continuation, input };
+        let claim = Claim {
+            echo: self.echo,
+            continuation,
+            kind,
+            exit,
+            packet_size,
+            runs,
+            user_continuation,
+            input,
+            presumed: flags & PRESUMED != 0,
+        };
         body.only_padding().then_some(claim)
     }
 }
@@ -449,7 +461,8 @@ impl Claim<'_> {
         out.put_u8(
             (u8::from(self.input.is_some()) * INPUT)
                 | (u8::from(fin) * FIN)
-                | (u8::from(self.exit.is_some()) * EXIT),
+                | (u8::from(self.exit.is_some()) * EXIT)
+                | (u8::from(self.presumed) * PRESUMED),
         );
         if let Some(exit) = self.exit {
             out.put_u32(exit.position);

@@ -73,7 +73,8 @@ fn claims() -> impl Strategy<Value = Request<'static>> {
     let exit = any::<Option<(u32, u32)>>()
         .prop_map(|exit| exit.map(|(position, rtt)| SlowStartExit { position, rtt }));
     let fields = (any::<u64>(), sealed(), kinds(), exit, MIN_PACKET_SIZE..=MAX_PACKET_SIZE);
-    (fields, runs(), bytes(0, MAX_LENGTH), prop::option::of(inputs())).prop_map(
+    let input = prop::option::of((inputs(), any::<bool>()));
+    (fields, runs(), bytes(0, MAX_LENGTH), input).prop_map(
         |((echo, continuation, kind, exit, packet_size), runs, user_continuation, input)| {
             Request::Claim(Claim {
                 echo,
@@ -83,7 +84,8 @@ fn claims() -> impl Strategy<Value = Request<'static>> {
                 packet_size,
                 runs,
                 user_continuation,
-                input,
+                input: input.map(|(input, _)| input),
+                presumed: input.is_some_and(|(_, presumed)| presumed),
             })
         },
     )
@@ -333,6 +335,7 @@ fn claim(user_continuation: &[u8]) -> Request<'_> {
         runs,
         user_continuation,
         input: Some(Input { offset: 8, bytes: b"input", fin: true }),
+        presumed: false,
     })
 }
 

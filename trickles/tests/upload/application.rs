@@ -3,7 +3,8 @@
 //! A stream begins with a line, `MODE LENGTH SEED`, and goes on with so many bytes of a pattern.
 //! - `sum` absorbs them in its state;
 //! - `lazy` does the same, but never consumes all that it is shown;
-//! - `store` takes them in any order and compares what it has stored at the end;
+//! - `store` takes them in any order, some of them in parts, and compares what it has stored at the end;
+//! - `shelf` does the same, but never in parts;
 //! - `echo` sends them back;
 //! - `dice` answers each piece with a random number, and at the end with a digest of all of them: the pieces
 //!   of two processings of the input do not go together.
@@ -40,10 +41,12 @@ enum Mode {
     Store,
     Echo,
     Dice,
+    Shelf,
     Done,
 }
 
-const MODES: [Mode; 7] = [Mode::Line, Mode::Sum, Mode::Lazy, Mode::Store, Mode::Echo, Mode::Dice, Mode::Done];
+const MODES: [Mode; 8] =
+    [Mode::Line, Mode::Sum, Mode::Lazy, Mode::Store, Mode::Echo, Mode::Dice, Mode::Shelf, Mode::Done];
 
 struct State {
     mode: Mode,
@@ -56,6 +59,11 @@ struct State {
 }
 
 impl State {
+    /// Whether input is taken in any order.
+    fn stores(&self) -> bool {
+        matches!(self.mode, Mode::Store | Mode::Shelf)
+    }
+
     fn decode(state: Option<&[u8]>) -> Self {
         let Some(state) = state.filter(|state| state.len() >= 33) else {
             return Self { mode: Mode::Line, length: 0, seed: 0, at: 0, digest: 0, output: Vec::new() };
@@ -101,9 +109,10 @@ impl Uploads {
             "store" => Mode::Store,
             "echo" => Mode::Echo,
             "dice" => Mode::Dice,
+            "shelf" => Mode::Shelf,
             _ => return Err(Unanswered::Reset(5)),
         };
-        if state.mode == Mode::Store {
+        if state.stores() {
             let length = state.length as usize;
             self.disk.entry(stream).or_insert((vec![0; length], vec![false; length]));
         }
@@ -120,13 +129,13 @@ impl Application for Uploads {
         state.output.clear();
         if state.mode == Mode::Line {
             let consumed = self.line(&mut state, event.stream, input)?;
-            let any_order = if state.mode == Mode::Store { state.length } else { 0 };
+            let any_order = if state.stores() { state.length } else { 0 };
             let output = produced..produced;
             return Ok(Next { state: state.encode(), output, consumed, any_order, finished: false });
         }
         let mut consumed = input.len().min((state.length - state.at) as usize);
         match state.mode {
-            Mode::Store => {
+            Mode::Store | Mode::Shelf => {
                 let (bytes, there) = &self.disk[&event.stream];
                 assert!(there.iter().all(|&there| there), "the client says all is stored, at {offset}");
                 assert!(bytes.iter().zip(0..).all(|(&byte, at)| byte == pattern(state.seed, at)));
@@ -153,7 +162,7 @@ impl Application for Uploads {
         }
         let over = state.at == state.length;
         match state.mode {
-            Mode::Sum | Mode::Lazy | Mode::Store if over => {
+            Mode::Sum | Mode::Lazy | Mode::Store | Mode::Shelf if over => {
                 state.mode = Mode::Done;
                 state.output = (0..8).map(|at| pattern(state.seed + 1, at)).collect();
             }
@@ -173,11 +182,16 @@ impl Application for Uploads {
         let state = State::decode(event.state);
         let input = event.input.unwrap();
         // The line has as many bytes as it takes to name what follows it.
-        let begin = format!("store {} {}\n", state.length, state.seed).len() as u64;
+        let mode = if state.mode == Mode::Store { "store" } else { "shelf" };
+        let begin = format!("{mode} {} {}\n", state.length, state.seed).len() as u64;
         let (bytes, there) = self.disk.get_mut(&event.stream).unwrap();
         let at = (input.offset - begin) as usize;
         // A disk may be full for now.
-        let count = if self.events % 50 == 7 { input.bytes.len() / 2 } else { input.bytes.len() };
+        let count = if state.mode == Mode::Store && self.events % 50 == 7 {
+            input.bytes.len() / 2
+        } else {
+            input.bytes.len()
+        };
         bytes[at..at + count].copy_from_slice(&input.bytes[..count]);
         there[at..at + count].fill(true);
         self.events += 1;

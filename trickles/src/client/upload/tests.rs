@@ -2,8 +2,8 @@ use super::*;
 
 fn request(echo: u64, original: u64, range: Range<u64>, any_order: bool) -> InputRequest {
     let presented = Arc::new([]);
-    let (full, settled) = (true, false);
-    InputRequest { echo, original, range, full, presented, any_order, settled }
+    let (full, presumed, settled) = (true, false, false);
+    InputRequest { echo, original, range, full, presented, any_order, presumed, settled }
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn claim<'a>(sealed: &'a Sealed, presented: &Continuation, runs: Runs, kind: Cla
         runs,
         user_continuation: &[1, 2, 3],
         input: None,
+        presumed: false,
     }
 }
 

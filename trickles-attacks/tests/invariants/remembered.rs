@@ -11,7 +11,7 @@ use trickles::stats::Discard;
 use trickles::user_continuation::{Lineage, UserContinuation};
 use trickles::wire::{Input, Notice};
 
-use trickles_attacks::lab::{Answer, Kind, Lab, Liar, Spec, Train, key_ring, runs_of};
+use trickles_attacks::lab::{Answer, Kind, Lab, Liar, RANGE, Spec, Train, key_ring, runs_of};
 
 const INPUT: &[u8] = &[7; 300];
 
@@ -169,4 +169,91 @@ fn a_server_without_memory_says_so() {
     let request = liar.abbreviated(&show(&liar, &train, 0, None)).unwrap();
     let answer = lab.exchange_presenting(&train.fields, &request, liar.address);
     assert_eq!(answer.notices, [Notice::Forgotten]);
+}
+
+/// Shows input of an upload in any order, and says whether the application has been shown it as what follows the range.
+struct Uploading {
+    lab: Lab,
+    liar: Liar,
+    next: u64,
+}
+
+impl Uploading {
+    fn new(config: ServerConfig) -> Self {
+        let mut lab = Lab::with(config, FilterConfig { shards: 1, ..FilterConfig::default() });
+        let liar = Liar::connect(&mut lab, 1, CurveId::Cubic, 4200);
+        lab.wait(Duration::from_millis(10));
+        let mut uploading = Self { lab, liar, next: 0 };
+        let start = uploading.start();
+        uploading.show(start, b"PUT\n", false, false);
+        let user = UserContinuation::peek(&uploading.liar.user).unwrap();
+        assert!(user.any_order && user.input == (start + 4..start + 4 + RANGE));
+        uploading
+    }
+
+    fn start(&self) -> u64 {
+        UserContinuation::peek(&self.liar.user).unwrap().input.start
+    }
+
+    /// The user continuation that the answer brings, if it brings one.
+    fn show(&mut self, offset: u64, bytes: &[u8], fin: bool, presumed: bool) -> Option<Vec<u8>> {
+        let train = self.liar.trains[0].clone();
+        let input = Input { offset, bytes, fin };
+        let spec = Spec { presumed, ..Spec::show(&train, train.fields.first + self.next, input) };
+        self.next += 1;
+        let answer = self.liar.claim(&mut self.lab, &Spec { echo: self.next, ..spec });
+        assert_eq!(answer.packets, 1);
+        let user = answer.user.clone();
+        if !presumed {
+            self.liar.receive(&answer);
+        }
+        user
+    }
+}
+
+#[test]
+fn what_is_presumed_to_be_stored_is_shown_if_the_server_knows() {
+    let mut uploading = Uploading::new(ServerConfig::default());
+    let start = uploading.start();
+    let (end, half) = (start + RANGE, RANGE as usize / 2);
+    assert_eq!(uploading.show(end, b"x", false, true), None);
+    // Out of order, and some of it twice.
+    uploading.show(start + RANGE / 2, &vec![7; half], false, false);
+    assert_eq!(uploading.show(end, b"", false, true), None);
+    uploading.show(start + 10, &vec![7; half], false, false);
+    // An end before that of the range needs no more than what is before it.
+    assert_eq!(uploading.show(start + 9, b"", true, true), None);
+    uploading.show(start, &[7; 9], false, false);
+    assert!(uploading.show(start + 9, b"", true, true).is_some());
+    // What has followed has taken the place of what was remembered.
+    assert_eq!(uploading.show(end, b"", false, true), None);
+    // The client's word is as good as before.
+    assert!(uploading.show(end, b"", false, false).is_some());
+}
+
+#[test]
+fn a_server_that_knows_all_to_be_stored_goes_on() {
+    let mut uploading = Uploading::new(ServerConfig::default());
+    let start = uploading.start();
+    uploading.show(start, &vec![7; RANGE as usize], false, false);
+    let next = uploading.show(start + RANGE, b"x", false, true).unwrap();
+    assert_eq!(UserContinuation::peek(&next).unwrap().input.start, start + RANGE + 1);
+}
+
+#[test]
+fn a_server_does_not_know_what_another_has_stored_nor_more_pieces_than_it_remembers() {
+    let mut uploading = Uploading::new(ServerConfig::default());
+    let start = uploading.start();
+    uploading.show(start, &vec![7; RANGE as usize / 2], false, false);
+    let mut other = uploading.lab.beside(77);
+    std::mem::swap(&mut uploading.lab, &mut other);
+    uploading.show(start + RANGE / 2, &vec![7; RANGE as usize / 2], false, false);
+    assert_eq!(uploading.show(start + RANGE, b"", false, true), None);
+
+    let config = ServerConfig { input_cache: 0, ..ServerConfig::default() };
+    let mut forgetful = Uploading::new(config);
+    let start = forgetful.start();
+    forgetful.show(start, &vec![7; RANGE as usize], false, false);
+    assert_eq!(forgetful.show(start + RANGE, b"", false, true), None);
+    assert!(forgetful.show(start + RANGE, b"", false, false).is_some());
 }

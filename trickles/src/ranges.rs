@@ -60,6 +60,11 @@ impl RangeSet {
         (range.end - range.start) - known
     }
 
+    /// How many ranges there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lower.len() + usize::from(!self.last.is_empty())
+    }
+
     /// Takes `range` out.
     pub(crate) fn remove(&mut self, range: Range<u64>) {
         if range.is_empty() {
@@ -178,6 +183,7 @@ mod tests {
                 let missing: Vec<u64> = ranges.gaps(0..90).flatten().collect();
                 prop_assert_eq!(missing, (0..90).filter(|value| !oracle.contains(value)).collect::<Vec<_>>());
                 let spans: Vec<_> = ranges.iter().collect();
+                prop_assert_eq!(ranges.len(), spans.len());
                 prop_assert!(spans.windows(2).all(|pair| pair[0].end < pair[1].start));
                 prop_assert!((0..90).all(|value| ranges.contains(value) == oracle.contains(&value)));
                 for from in 0..90 {
