@@ -186,9 +186,7 @@ impl Client {
         if news {
             let (offset, closed) = (user.input.start, user.input_closed);
             self.input.acknowledge(offset, closed);
-            if user.any_order {
-                self.upload.rewind(self.input.offset());
-            }
+            self.upload.learn(self.input.offset(), user.any_order);
         }
         let request = self.upload.find(echo);
         let in_vain = request.filter(|request| {

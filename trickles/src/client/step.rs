@@ -201,7 +201,9 @@ impl Client {
         let due =
             |overhead: usize| self.upload.due(&self.input, newest.any_order(), self.input_room(overhead));
         if self.abbreviation.is_due()
-            && let Some(chunk) = due(AbbreviatedClaim::OVERHEAD).filter(|chunk| chunk.more)
+            && let Some(chunk) = due(AbbreviatedClaim::OVERHEAD)
+            && chunk.more
+            && (chunk.any_order || self.upload.goes_on())
         {
             return Some(Chunk { abbreviated: true, ..chunk });
         }

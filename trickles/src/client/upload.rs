@@ -81,6 +81,9 @@ pub(crate) struct Upload {
     next: u64,
     /// The last request sent before the input was taken up again from its front.
     rewound: Option<u64>,
+    /// Whether nothing has been consumed since: a server that knows more than has been heard of has to be shown from where
+    /// the input is taken up again.
+    is_again: bool,
     /// How many requests may be open when input is consumed from the front.
     depth: u32,
     /// How many right answers it takes at a depth of 1 to try 2 again, and how many there have been.
@@ -103,6 +106,7 @@ impl Upload {
             open: 0,
             next: 0,
             rewound: None,
+            is_again: false,
             depth: INITIAL_WINDOW,
             caution: 1,
             right: 0,
@@ -209,6 +213,20 @@ impl Upload {
         self.requests.binary_search_by_key(&order(echo), |request| order(request.echo)).ok()
     }
 
+    /// Whether input in order goes on from what is on its way, and is not taken up again.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.is_again
+    }
+
+    /// The server has said how the stream goes on: its input is acknowledged up to `front`. `any_order`: what follows is
+    /// taken in any order.
+    pub(crate) fn learn(&mut self, front: u64, any_order: bool) {
+        if any_order {
+            self.rewind(front);
+        }
+        self.is_again = false;
+    }
+
     /// How many requests that still count are under way.
     pub(crate) fn open(&self) -> usize {
         self.open as usize
@@ -291,8 +309,9 @@ impl Upload {
     }
 
     /// Takes the input up again from `front`; answers to what is under way count no more.
-    pub(crate) fn rewind(&mut self, front: u64) {
+    fn rewind(&mut self, front: u64) {
         self.next = front;
+        self.is_again = true;
         self.rewound = self.requests.back().map(|last| last.echo).or(self.rewound);
         self.open = 0;
     }
