@@ -59,7 +59,20 @@ pub struct UserContinuation<'a> {
     pub state: Cow<'a, [u8]>,
 }
 
+/// What makes a tag good only beside one user continuation (docs/protocol.md 3.12).
+pub type Mask = [u8; TAG_LENGTH];
+
 impl<'a> UserContinuation<'a> {
+    /// Tells it from those that come of other processings of the input, and those that take it in another way.
+    pub fn mask(&self) -> Mask {
+        let kind = if self.any_order { (self.input.end as u32).max(1) } else { 0 };
+        let mut mask = [0; TAG_LENGTH];
+        mask[..8].copy_from_slice(&self.lineage.echo.to_be_bytes());
+        mask[8..12].copy_from_slice(&self.lineage.processing.to_be_bytes());
+        mask[12..].copy_from_slice(&kind.to_be_bytes());
+        mask
+    }
+
     /// Appends body and tag to `out`.
     pub(crate) fn seal(&self, seal: &Seal, out: &mut Vec<u8>) {
         let start = out.len();

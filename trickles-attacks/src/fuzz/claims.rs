@@ -12,7 +12,7 @@ use trickles::server::ServerConfig;
 use trickles::user_continuation::UserContinuation;
 use trickles::wire::Input;
 
-use crate::lab::{Answer, Choices, Kind, Lab, Liar, Spec, Train, after_loss, most_carried, runs_of};
+use crate::lab::{Answer, Choices, Endless, Kind, Lab, Liar, Spec, Train, after_loss, most_carried, runs_of};
 
 const MOST_STEPS: usize = 300;
 
@@ -51,7 +51,9 @@ impl Claims {
 
     fn send(&mut self, datagram: Vec<u8>, abbreviated: Option<Continuation>) -> Answer {
         let answer = match &abbreviated {
-            Some(presented) => self.lab.exchange_presenting(presented, &datagram, self.liar.address),
+            Some(presented) => {
+                self.lab.exchange_presenting(&mut Endless, presented, &datagram, self.liar.address)
+            }
             None => self.lab.exchange(&datagram, self.liar.address),
         };
         self.sent.push((datagram, abbreviated));

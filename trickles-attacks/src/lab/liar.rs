@@ -196,8 +196,8 @@ impl Liar {
             return None;
         };
         let claim = self.claimed(spec, self.proof(&spec.epoch(), spec.train.fields.tag, end)?);
-        let lineage = UserContinuation::peek(&self.user)?.lineage;
-        let abbreviated = AbbreviatedClaim::of(&claim, &spec.train.fields, lineage)?.with_input(spec.input?);
+        let mask = UserContinuation::peek(&self.user)?.mask();
+        let abbreviated = AbbreviatedClaim::of(&claim, spec.input?, &spec.train.fields, &mask)?;
         let mut datagram = Vec::new();
         Request::Abbreviated(abbreviated).emit(0, &mut datagram);
         Some(datagram)

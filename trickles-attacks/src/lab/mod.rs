@@ -239,14 +239,15 @@ impl Lab {
     }
 
     /// The same for an abbreviated claim, which does not say which continuation it presents.
-    pub fn exchange_presenting(
+    pub fn exchange_presenting<A: Application>(
         &mut self,
+        application: &mut A,
         presented: &Continuation,
         datagram: &[u8],
         from: SocketAddr,
     ) -> Answer {
         self.outbox.clear();
-        self.server.handle(datagram, from, self.now, &mut Endless, &mut self.outbox).unwrap();
+        self.server.handle(datagram, from, self.now, application, &mut self.outbox).unwrap();
         let answer = Answer::read(Some(*presented), presented.epoch.exit, self.outbox.packets());
         self.record(answer)
     }

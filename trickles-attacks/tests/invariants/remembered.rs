@@ -1,17 +1,19 @@
 //! A claim that leaves out what the server remembers is worth what the whole one is, and nothing to anybody else.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::time::Duration;
 
 use trickles::continuation::Continuation;
 use trickles::epoch::{CurveId, SlowStartExit};
 use trickles::replay::FilterConfig;
-use trickles::server::ServerConfig;
+use trickles::server::{Application, Event, Next, Output, Reset, ServerConfig, Unanswered};
 use trickles::stats::Discard;
 use trickles::user_continuation::{Lineage, UserContinuation};
 use trickles::wire::{Input, Notice};
 
-use trickles_attacks::lab::{Answer, Kind, Lab, Liar, RANGE, Spec, Train, key_ring, runs_of};
+use trickles_attacks::lab::liar::hello;
+use trickles_attacks::lab::{Answer, Endless, Kind, Lab, Liar, RANGE, Spec, Train, key_ring, runs_of};
 
 const INPUT: &[u8] = &[7; 300];
 
@@ -52,7 +54,7 @@ fn it_is_answered_as_the_whole_one_is() {
             let short = shortener.abbreviated(&spec).unwrap();
             assert!(short.len() + 100 < long.len(), "{} and {} bytes", short.len(), long.len());
             let one = whole.exchange(&long, sender.address);
-            let other = abbreviated.exchange_presenting(&train.fields, &short, sender.address);
+            let other = abbreviated.exchange_presenting(&mut Endless, &train.fields, &short, sender.address);
             assert_eq!(comparable(&one), comparable(&other));
             assert!(one.user.is_some() && one.packets == 1);
             sender.receive(&one);
@@ -73,7 +75,7 @@ fn it_is_answered_as_the_whole_one_is() {
         let spec = Spec { want: 0, input: Some(input), ..Spec::new(train, kind, runs) };
         let one = whole.exchange(&sender.request(&spec).unwrap(), sender.address);
         let short = shortener.abbreviated(&spec).unwrap();
-        let other = abbreviated.exchange_presenting(&train.fields, &short, sender.address);
+        let other = abbreviated.exchange_presenting(&mut Endless, &train.fields, &short, sender.address);
         assert_eq!(comparable(&one), comparable(&other));
         sender.receive(&one);
         shortener.receive(&other);
@@ -89,7 +91,7 @@ fn it_is_refused_wherever_something_else_is_remembered() {
     let datagram = liar.abbreviated(&show(&liar, &train, 0, train.fields.epoch.exit)).unwrap();
     let mut forgotten = 0;
     let mut assert_refused = |lab: &mut Lab, datagram: &[u8], from, hint: &str| {
-        let answer = lab.exchange_presenting(&train.fields, datagram, from);
+        let answer = lab.exchange_presenting(&mut Endless, &train.fields, datagram, from);
         assert_eq!((answer.packets, answer.notices), (0, vec![Notice::Forgotten]), "{hint}");
         assert!(answer.bytes < datagram.len());
         forgotten += 1;
@@ -99,7 +101,7 @@ fn it_is_refused_wherever_something_else_is_remembered() {
         let mut forged = datagram.clone();
         forged[bit / 8] ^= 1 << (bit % 8);
         let before = lab.server.stats().discarded_total();
-        let answer = lab.exchange_presenting(&train.fields, &forged, liar.address);
+        let answer = lab.exchange_presenting(&mut Endless, &train.fields, &forged, liar.address);
         assert_eq!(answer.packets, 0, "bit {bit}");
         assert_eq!(lab.server.stats().discarded_total(), before + 1, "bit {bit}");
         lab.wait(Duration::from_millis(1));
@@ -129,12 +131,12 @@ fn it_is_refused_wherever_something_else_is_remembered() {
     for (datagram, reason) in [(Some(wrong), Discard::Proof), (liar.abbreviated(&far), Discard::Field)] {
         let Some(datagram) = datagram else { continue };
         let before = lab.discarded(reason);
-        assert_eq!(lab.exchange_presenting(&train.fields, &datagram, liar.address).packets, 0);
+        assert_eq!(lab.exchange_presenting(&mut Endless, &train.fields, &datagram, liar.address).packets, 0);
         assert_eq!(lab.discarded(reason), before + 1);
     }
     // It is granted once, and to nobody after the keys have changed.
-    assert_eq!(lab.exchange_presenting(&train.fields, &datagram, liar.address).packets, 1);
-    let again = lab.exchange_presenting(&train.fields, &datagram, liar.address);
+    assert_eq!(lab.exchange_presenting(&mut Endless, &train.fields, &datagram, liar.address).packets, 1);
+    let again = lab.exchange_presenting(&mut Endless, &train.fields, &datagram, liar.address);
     assert_eq!(again.notices, [Notice::Spent]);
     lab.server.set_key_ring(key_ring());
     assert_refused(&mut lab, &datagram, liar.address, "keys");
@@ -150,11 +152,11 @@ fn what_is_remembered_is_not_remembered_for_longer_than_it_is_valid() {
     lab.wait(Duration::from_millis(10));
     let spec = |liar: &Liar, at| liar.abbreviated(&show(liar, &train, at, None)).unwrap();
     let first = spec(&liar, 0);
-    let answer = lab.exchange_presenting(&train.fields, &first, liar.address);
+    let answer = lab.exchange_presenting(&mut Endless, &train.fields, &first, liar.address);
     assert_eq!(answer.packets, 1);
     liar.receive(&answer);
     lab.wait(lifetime);
-    let late = lab.exchange_presenting(&train.fields, &spec(&liar, 1), liar.address);
+    let late = lab.exchange_presenting(&mut Endless, &train.fields, &spec(&liar, 1), liar.address);
     assert_eq!(late.notices, [Notice::Forgotten]);
 }
 
@@ -167,7 +169,7 @@ fn a_server_without_memory_says_so() {
     let train = liar.trains[0].clone();
     lab.wait(Duration::from_millis(10));
     let request = liar.abbreviated(&show(&liar, &train, 0, None)).unwrap();
-    let answer = lab.exchange_presenting(&train.fields, &request, liar.address);
+    let answer = lab.exchange_presenting(&mut Endless, &train.fields, &request, liar.address);
     assert_eq!(answer.notices, [Notice::Forgotten]);
 }
 
@@ -256,4 +258,45 @@ fn a_server_does_not_know_what_another_has_stored_nor_more_pieces_than_it_rememb
     forgetful.show(start, &vec![7; RANGE as usize], false, false);
     assert_eq!(forgetful.show(start + RANGE, b"", false, true), None);
     assert!(forgetful.show(start + RANGE, b"", false, false).is_some());
+}
+
+/// Takes a terabyte in any order and remembers where it was last shown something.
+struct Shelf(u64);
+
+impl Application for Shelf {
+    fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered> {
+        let consumed = event.input.map_or(0, |input| input.bytes.len());
+        Ok(Next { consumed, any_order: 1 << 40, ..Next::default() })
+    }
+
+    fn store(&mut self, event: &Event<'_>) -> Result<usize, Unanswered> {
+        self.0 = event.input.unwrap().offset;
+        Ok(event.input.unwrap().bytes.len())
+    }
+}
+
+impl Output for Shelf {
+    fn read(&mut self, _: &[u8], _: Range<u64>, _: u64, _: &mut [u8]) -> Result<usize, Reset> {
+        Ok(0)
+    }
+}
+
+#[test]
+fn chunks_are_stored_where_they_belong_however_far_behind_others() {
+    let (mut lab, mut shelf) = (Lab::new(), Shelf(0));
+    let mut liar = Liar::at(1);
+    let opened = lab.exchange_with(&mut shelf, &hello(CurveId::Cubic, 1, 4200), liar.address);
+    liar.receive(&opened);
+    lab.wait(Duration::from_millis(10));
+    let train = liar.trains[0].clone();
+    let start = UserContinuation::peek(&liar.user).unwrap().input.start;
+    for (at, distance) in [1 << 20, 1 << 31, 1 << 32, (1 << 32) + 5, (1 << 40) - 300].into_iter().enumerate()
+    {
+        let offset = start + distance;
+        let input = Input { offset, bytes: INPUT, fin: false };
+        let spec = Spec::show(&train, train.fields.first + at as u64, input);
+        let datagram = liar.abbreviated(&spec).unwrap();
+        let answer = lab.exchange_presenting(&mut shelf, &train.fields, &datagram, liar.address);
+        assert_eq!((answer.packets, shelf.0), (1, offset));
+    }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::ranges::RangeSet;
-use crate::user_continuation::{Lineage, UserContinuation};
+use crate::user_continuation::{Lineage, Mask, UserContinuation};
 
 /// A held user continuation.
 #[derive(Clone, Debug)]
@@ -19,16 +19,12 @@ pub(crate) struct Held {
     any_order: bool,
     input_closed: bool,
     lineage: Lineage,
+    pub(crate) mask: Mask,
     /// The request whose answer brought it.
     echo: u64,
 }
 
 impl Held {
-    /// Which processing of the input it comes from.
-    pub(crate) fn lineage(&self) -> Lineage {
-        self.lineage
-    }
-
     /// The input that is taken in any order, as long as its end is not consumed.
     pub(crate) fn any_order(&self) -> Option<&Range<u64>> {
         (self.any_order && !self.input_closed).then_some(&self.input)
@@ -86,6 +82,7 @@ impl Outputs {
             any_order: user.any_order,
             input_closed: user.input_closed,
             lineage: user.lineage,
+            mask: user.mask(),
             echo,
         });
         true

@@ -84,7 +84,8 @@ impl Client {
         if arrival.new {
             self.short = arrival.short.unwrap_or(self.short);
         }
-        let hold = if others { self.take_others(train, first, presented.as_ref()) } else { Duration::ZERO };
+        let hold =
+            if others { self.take_others(train, first, presented.as_ref(), whole) } else { Duration::ZERO };
         self.take_data(train);
         if let Some(numbers) = numbers.filter(|_| arrival.new) {
             self.note_arrival(train, numbers, arrival.elapsed.map(|elapsed| elapsed.saturating_sub(hold)));
@@ -108,22 +109,22 @@ impl Client {
         self.enter_epoch(&fields, train);
         if let Some(flow) = self.flow.as_mut().filter(|flow| flow.knows(&fields)) {
             flow.hold(sealed, fields, self.now);
-            if self.upload.find(train.echo).is_some() {
-                self.abbreviation.answered(&fields);
-            }
         }
         Ok(Some(fields))
     }
 
     /// Takes what else there is in a packet, and returns for how long the server has held the request. `number`: the
-    /// first one it stands for, `presented`: the user continuation of the claim that it answers.
+    /// first one it stands for, `presented`: the user continuation of the claim that it answers, `issued`: the whole
+    /// continuation in it.
     fn take_others(
         &mut self,
         train: &Train<'_>,
         number: Option<u64>,
         presented: Option<&Arc<[u8]>>,
+        mut issued: Option<Continuation>,
     ) -> Duration {
         let mut hold = Duration::ZERO;
+        let mut is_taken = false;
         for frame in train.frames.iter() {
             match frame {
                 Frame::Hold(micros) => hold = Duration::from_micros(u64::from(micros)),
@@ -133,9 +134,7 @@ impl Client {
                         && let Some((sealed, fields)) = flow.restore(fields, first..end, exit)
                     {
                         flow.hold(&sealed, fields, self.now);
-                        if self.upload.find(train.echo).is_some() {
-                            self.abbreviation.answered(&fields);
-                        }
+                        issued = Some(fields);
                     }
                 }
                 Frame::UserContinuation(sealed) => {
@@ -144,12 +143,18 @@ impl Client {
                         _ => None,
                     });
                     self.take_user_continuation(sealed, train.echo, presented, untouched);
+                    is_taken = true;
                 }
                 Frame::Stored { offset, length } => {
+                    is_taken |= length > 0;
                     self.take_stored(offset..offset + u64::from(length), train.echo);
                 }
                 Frame::Continuation(_) | Frame::Data { .. } => {}
             }
+        }
+        // An answer says in one packet what became of the input, and under which continuation.
+        if let Some(issued) = issued.filter(|_| is_taken && self.upload.find(train.echo).is_some()) {
+            self.abbreviation.answered(&issued);
         }
         hold
     }
@@ -375,8 +380,8 @@ impl Client {
         let mut release = |range| release(outputs, assembler, range);
         if let Some(flow) = &mut self.flow {
             flow.refuse(echo, &mut release);
+            flow.take_settled(|echo| self.upload.forget(echo, &self.input));
         }
-        self.settle_input();
     }
 
     /// There is nothing to send yet. What was claimed under `echo` may be answered later; until patience ends

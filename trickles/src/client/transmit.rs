@@ -379,7 +379,7 @@ impl Client {
             let input = Input { offset: chunk.start, bytes: &bytes, fin };
             self.note_input(echo, original, &input, user_continuation.clone(), chunk);
             (claim.input, claim.presumed) = (Some(input), chunk.presumed);
-            abbreviated = abbreviated.map(|abbreviated| abbreviated.with_input(input));
+            abbreviated = abbreviated.map(|abbreviated| AbbreviatedClaim { input, ..abbreviated });
         }
         match abbreviated {
             Some(abbreviated) => Request::Abbreviated(abbreviated),
@@ -400,7 +400,8 @@ impl Client {
         if !chunk.abbreviated || !self.abbreviation.allows(fields, claim.exit) {
             return None;
         }
-        let abbreviated = AbbreviatedClaim::of(claim, fields, self.outputs.newest()?.lineage())?;
+        let input = Input { offset: chunk.start, bytes: &[], fin: false };
+        let abbreviated = AbbreviatedClaim::of(claim, input, fields, &self.outputs.newest()?.mask)?;
         // It cannot say that the input ends.
         let room = self.input_room(abbreviated.length()) as u64;
         (chunk.any_order || chunk.start + room < self.input.end()).then_some(abbreviated)

@@ -301,6 +301,13 @@ impl Upload {
         }
     }
 
+    /// The same for a request that said too little for its server: no sign of how much may be sent ahead.
+    pub(crate) fn forget(&mut self, echo: u64, buffer: &SendBuffer) {
+        let kept = (self.depth, self.caution, self.right);
+        self.settle(echo, buffer);
+        (self.depth, self.caution, self.right) = kept;
+    }
+
     fn note_right(&mut self) {
         self.right += 1;
         if self.depth > 1 || self.right >= self.caution {

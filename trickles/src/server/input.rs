@@ -12,7 +12,7 @@ use super::{Demand, Server};
 use crate::continuation::Continuation;
 use crate::ranges::RangeSet;
 use crate::time::Timestamp;
-use crate::user_continuation::UserContinuation;
+use crate::user_continuation::{Lineage, UserContinuation};
 use crate::wire::{Frame, Input};
 
 /// Longest input kept behind a remembered user continuation, in bytes: applications leave a line or a record that
@@ -167,6 +167,8 @@ pub(super) struct Located<'a> {
     pub(super) input: Option<Taken<'a>>,
     /// A newer user continuation than the one presented, which takes the input.
     pub(super) cached: Option<UserContinuation<'static>>,
+    /// What follows has this lineage, if it does not begin one.
+    pub(super) lineage: Option<Lineage>,
     /// Frames for the answer.
     pub(super) front: Vec<u8>,
 }
@@ -213,7 +215,9 @@ impl Server {
             && !user.input_closed
             && let Some(taken) = joined(input, user.input.start, rest)
         {
-            return Located { cached: Some(user.into_owned()), ..located(Demand::Next, Some(taken)) };
+            let lineage = Some(user.lineage);
+            let cached = if recalled { None } else { Some(user.into_owned()) };
+            return Located { cached, lineage, ..located(Demand::Next, Some(taken)) };
         }
         let mut behind = Located::unconsumed(offset);
         // It says how far the input has got.

@@ -10,7 +10,7 @@ use arrayvec::ArrayVec;
 use crate::continuation::Continuation;
 use crate::epoch::Epoch;
 use crate::time::Timestamp;
-use crate::user_continuation::UserContinuation;
+use crate::user_continuation::{Lineage, UserContinuation};
 use crate::wire::{Form, Input, Run, Runs, room};
 
 /// What an application is told about a request.
@@ -210,6 +210,8 @@ pub struct Minisocket<'a> {
     pub(super) presented: Option<UserContinuation<'a>>,
     /// A newer one, which takes the input.
     pub(super) cached: Option<UserContinuation<'static>>,
+    /// What follows has this lineage, if it does not begin one.
+    pub(super) lineage: Option<Lineage>,
     /// Frames that go into the first packet of the answer, whatever else does.
     pub(super) front: Vec<u8>,
     /// Whether the reply is bounded by 3 times the request: the client has not shown it receives there.
@@ -315,6 +317,7 @@ impl<'a> Minisocket<'a> {
             plan: self.plan,
             runs: self.runs,
             cached: self.cached,
+            lineage: self.lineage,
             front: self.front,
             unproven: self.unproven,
             opened_as: self.opened_as,

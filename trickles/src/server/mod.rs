@@ -53,7 +53,7 @@ pub struct ServerConfig {
     /// Most notices and Refreshes a second that are for authentic requests, refusals apart; an eighth of them at
     /// once.
     pub notices_per_second: u32,
-    /// Most refusals a second, an eighth of them at once. Anybody can ask for one, by a claim that was granted
+    /// Most refusals a second, an eighth of them at once, those of abbreviated claims and all others apart. Anybody can ask for one, by a claim that was granted
     /// before or is sealed under an unknown key, and each costs a system call.
     pub refusals_per_second: u32,
     /// Most Hellos that are answered a second, an eighth of them at once. Anybody can send Hellos from anywhere,
@@ -62,7 +62,8 @@ pub struct ServerConfig {
     /// service of many short streams needs more.
     pub hellos_per_second: u32,
     /// Of how many streams the newest user continuation is remembered, so that their clients can send input
-    /// without waiting for each answer; up to 3 KiB each. It is never needed for anything else.
+    /// without waiting for each answer, and leave out of it what the server knows; up to 5 KiB each. It is never needed
+    /// for anything else.
     pub input_cache: usize,
 }
 
@@ -116,6 +117,8 @@ pub struct Server {
     clock: Timestamp,
     notices: Allowance,
     refusals: Allowance,
+    /// Those of abbreviated claims, which keep what is under way from counting as lost.
+    forgotten: Allowance,
     hellos: Allowance,
     inputs: InputCache,
     scratch: Scratch,
@@ -140,6 +143,7 @@ impl Server {
             clock: Timestamp::ZERO,
             notices: Allowance::default(),
             refusals: Allowance::default(),
+            forgotten: Allowance::default(),
             hellos: Allowance::default(),
             inputs,
             scratch: Scratch::default(),
@@ -218,6 +222,7 @@ impl Server {
     fn notify(&mut self, now: Timestamp, echo: u64, notice: Notice, outbox: &mut Outbox) {
         let granted = match notice {
             Notice::Pending(_) | Notice::Reset(_) => self.notices.take(now, self.config.notices_per_second),
+            Notice::Forgotten => self.forgotten.take(now, self.config.refusals_per_second),
             _ => self.refusals.take(now, self.config.refusals_per_second),
         };
         if granted {

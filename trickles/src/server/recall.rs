@@ -46,27 +46,24 @@ impl Server {
     ) -> Result<(Continuation, Asked<'a>), Refusal> {
         let forgotten = Refusal(Discard::Forgotten, Some(Notice::Forgotten));
         let Some(remembered) = self.inputs.recall(claim.stream, arrival.now) else { return Err(forgotten) };
-        let (user, from) = (&remembered.user, arrival.from);
-        let about = remembered.issued.iter().rev().find(|(issued, _)| claim.is_of(issued.tag));
-        let Some((issued, packet_size)) = about else { return Err(forgotten) };
-        let presented = claim.presented(issued, user.lineage, from.port(), arrival.now);
-        let authentic = presented.filter(|(continuation, tag)| {
-            let keys = self.seal.ring.get(continuation.key);
-            let body = continuation.encode();
-            keys.is_some_and(|keys| {
-                self.seal.verify(keys, Purpose::Continuation, Some(from.ip()), &body, tag)
-            })
+        let (mask, from) = (remembered.user.mask(), arrival.from);
+        let candidates = remembered.issued.iter().rev().filter(|(issued, _)| claim.is_of(issued.tag));
+        let authentic = candidates.filter(|_| !remembered.user.input_closed).find_map(|(issued, size)| {
+            let (continuation, tag) = claim.presented(issued, &mask, from.port(), arrival.now)?;
+            let (keys, body) = (self.seal.ring.get(continuation.key)?, continuation.encode());
+            let verified = self.seal.verify(keys, Purpose::Continuation, Some(from.ip()), &body, &tag);
+            verified.then_some((continuation, *size))
         });
-        let Some((continuation, _)) = authentic else { return Err(forgotten) };
+        let Some((continuation, packet_size)) = authentic else { return Err(forgotten) };
         let (runs, kind) = claim.claimed(&continuation).ok_or(Discard::Field)?;
         let asked = Asked {
             echo: claim.echo,
             kind,
             exit: continuation.epoch.exit,
-            packet_size: *packet_size,
+            packet_size,
             runs,
             presents: Presents::Remembered,
-            input: Some(claim.located(user.input.start).ok_or(Discard::Field)?),
+            input: Some(claim.input),
             presumed: false,
         };
         Ok((continuation, asked))

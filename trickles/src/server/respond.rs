@@ -150,10 +150,9 @@ impl Server {
             any_order,
             input_closed: closes || user.is_some_and(|user| user.input_closed),
             expires: now + self.config.user_continuation_lifetime,
-            lineage: match &minisocket.cached {
-                Some(cached) => cached.lineage,
-                None => Lineage { echo: minisocket.echo, processing: self.processings },
-            },
+            lineage: minisocket
+                .lineage
+                .unwrap_or(Lineage { echo: minisocket.echo, processing: self.processings }),
             state: next.state.as_slice().into(),
         }
     }

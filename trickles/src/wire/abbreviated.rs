@@ -3,7 +3,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::codec::{Reader, Write, varint_length};
+use super::codec::{Reader, VARINT_END, Write, varint_length};
 use super::request::{
     ABBREVIATED_CONTINUE, ABBREVIATED_RECOVER, Claim, ClaimKind, Input, MAX_RUNS, Run, Runs,
 };
@@ -12,10 +12,10 @@ use crate::continuation::Continuation;
 use crate::epoch::{Epoch, MAX_POSITION};
 use crate::key_ring::TAG_LENGTH;
 use crate::time::Timestamp;
-use crate::user_continuation::Lineage;
+use crate::user_continuation::Mask;
 
-/// How many bits of a moment, and of an offset in the input, travel.
-const BITS: u32 = 32;
+/// How many bits of a moment travel.
+const MOMENT_BITS: u32 = 32;
 /// The bits that say how many runs there are; the others are of the epoch tag.
 const RUNS: u8 = MAX_RUNS as u8 - 1;
 
@@ -59,7 +59,7 @@ pub struct AbbreviatedClaim<'a> {
     pub rooted_ago: u32,
     /// UDP payload bytes of the train.
     pub bytes: u32,
-    /// The continuation's tag, masked with the lineage of the user continuation that takes the input.
+    /// The continuation's tag, masked for the user continuation that takes the input.
     pub tag: [u8; TAG_LENGTH],
     /// The runs of claimed positions: how far each begins behind the one before it, the first one behind `earned`, and how
     /// many positions it has.
@@ -68,22 +68,23 @@ pub struct AbbreviatedClaim<'a> {
     pub kind: AbbreviatedKind,
     /// The XOR of the nonces.
     pub proof: u64,
-    /// Offset of the first byte in the stream's input: the lowest bits.
-    pub offset: u32,
-    /// The bytes, at least one.
-    pub input: &'a [u8],
+    /// The input, at least one byte and no end.
+    pub input: Input<'a>,
 }
 
 impl<'a> AbbreviatedClaim<'a> {
     /// Most bytes that an abbreviated Continue of one run has besides the input.
-    pub const OVERHEAD: usize = HEADER + 4 + 1 + 8 + 1 + 4 + 8 + 8 + TAG_LENGTH + 8 + 1 + 8 + 8 + 4;
+    pub const OVERHEAD: usize = HEADER + 4 + 1 + 8 + 1 + 4 + 8 + 8 + TAG_LENGTH + 8 + 1 + 8 + 8 + 8;
 
-    /// What is to be said of `claim`, input aside, to a server that remembers the epoch of `presented`, its continuation,
-    /// and a user continuation of `lineage`. `None` if the claim is not of the kind that can be abbreviated.
-    pub fn of(claim: &Claim<'_>, presented: &Continuation, lineage: Lineage) -> Option<Self> {
+    /// What is to be said of `claim`, with `input`, to a server that remembers the epoch of `presented`, its
+    /// continuation, and a user continuation with this [mask](crate::user_continuation::UserContinuation::mask). `None`
+    /// if the claim is not of the kind that can be abbreviated.
+    pub fn of(claim: &Claim<'_>, input: Input<'a>, presented: &Continuation, mask: &Mask) -> Option<Self> {
         let Continuation { epoch, earned, first, .. } = *presented;
         let relative = (earned + 1).checked_sub(epoch.base)?;
-        if claim.presumed
+        if input.fin
+            || input.offset >= VARINT_END
+            || claim.presumed
             || claim.exit != epoch.exit
             || train_start(&epoch, earned) != first
             || claim.runs.is_empty()
@@ -117,18 +118,12 @@ impl<'a> AbbreviatedClaim<'a> {
             issued: presented.issued.as_micros() as u32,
             rooted_ago: presented.rooted_ago(),
             bytes: presented.bytes,
-            tag: masked(*tag, lineage),
+            tag: masked(*tag, mask),
             runs,
             kind,
             proof,
-            offset: 0,
-            input: &[],
+            input,
         })
-    }
-
-    /// The same with input, of which there must be some.
-    pub fn with_input(self, input: Input<'a>) -> Self {
-        Self { offset: input.offset as u32, input: input.bytes, ..self }
     }
 
     /// Whether it can be about the epoch with this tag.
@@ -137,19 +132,19 @@ impl<'a> AbbreviatedClaim<'a> {
     }
 
     /// The presented continuation and its tag, `None` if no server has sealed that one. `remembered`: another
-    /// continuation of its epoch from the same issuer, `port`: where the client is, `lineage`: that of the user
-    /// continuation that is remembered.
+    /// continuation of its epoch from the same issuer, `mask`: that of the user continuation that is remembered, `port`:
+    /// where the client is.
     pub fn presented(
         &self,
         remembered: &Continuation,
-        lineage: Lineage,
+        mask: &Mask,
         port: u16,
         now: Timestamp,
     ) -> Option<(Continuation, [u8; TAG_LENGTH])> {
         if self.earned > MAX_POSITION {
             return None;
         }
-        let issued = Timestamp::from_micros(nearest(self.issued.into(), BITS, now.as_micros()));
+        let issued = Timestamp::from_micros(nearest(self.issued.into(), MOMENT_BITS, now.as_micros()));
         let earned = (remembered.epoch.base + self.earned).checked_sub(1)?;
         let fields = Continuation {
             first: train_start(&remembered.epoch, earned),
@@ -160,7 +155,7 @@ impl<'a> AbbreviatedClaim<'a> {
             bytes: self.bytes,
             ..*remembered
         };
-        Some((fields.rooted_before(self.rooted_ago)?, masked(self.tag, lineage)))
+        Some((fields.rooted_before(self.rooted_ago)?, masked(self.tag, mask)))
     }
 
     /// The claimed positions, and what is claimed of them, if these are the fields of the `presented` continuation.
@@ -186,13 +181,6 @@ impl<'a> AbbreviatedClaim<'a> {
         Some((runs, kind))
     }
 
-    /// The input; `expected`: an offset near its own.
-    pub fn located(&self, expected: u64) -> Option<Input<'a>> {
-        let offset = nearest(self.offset.into(), BITS, expected);
-        offset.checked_add(self.input.len() as u64)?;
-        Some(Input { offset, bytes: self.input, fin: false })
-    }
-
     /// Length without input, in bytes.
     pub fn length(&self) -> usize {
         let kind = match self.kind {
@@ -202,8 +190,9 @@ impl<'a> AbbreviatedClaim<'a> {
             }
         };
         let runs: usize = self.runs.iter().map(|&(gap, _)| varint_length(gap) + 1).sum();
+        let offset = varint_length(self.input.offset);
         let train = [self.earned, self.rooted_ago.into(), self.bytes.into()].map(varint_length);
-        HEADER + 4 + 1 + 1 + 4 + train.iter().sum::<usize>() + TAG_LENGTH + runs + kind + 8 + 4
+        HEADER + 4 + 1 + 1 + 4 + train.iter().sum::<usize>() + TAG_LENGTH + runs + kind + 8 + offset
     }
 
     pub(super) fn parse(recovers: bool, echo: u64, mut body: Reader<'a>) -> Option<Self> {
@@ -231,10 +220,9 @@ impl<'a> AbbreviatedClaim<'a> {
                 },
             },
             proof: body.u64()?,
-            offset: body.u32()?,
-            input: body.rest(),
+            input: Input { offset: body.varint()?, bytes: body.rest(), fin: false },
         };
-        (!claim.input.is_empty()).then_some(claim)
+        (!claim.input.bytes.is_empty()).then_some(claim)
     }
 
     /// What follows the version.
@@ -245,7 +233,7 @@ impl<'a> AbbreviatedClaim<'a> {
         });
         out.put_u64(self.echo);
         out.put_u32(self.stream);
-        out.put_u8((self.epoch * (RUNS + 1)) | (self.runs.len().max(1) as u8 - 1));
+        out.put_u8((self.epoch % 32 * (RUNS + 1)) | (self.runs.len().max(1) as u8 - 1));
         out.put_varint(self.earned);
         out.put_u8(self.count);
         out.put_u32(self.issued);
@@ -265,8 +253,8 @@ impl<'a> AbbreviatedClaim<'a> {
             }
         }
         out.put_u64(self.proof);
-        out.put_u32(self.offset);
-        out.put(self.input);
+        out.put_varint(self.input.offset);
+        out.put(self.input.bytes);
     }
 }
 
@@ -283,9 +271,8 @@ fn short_varint(reader: &mut Reader<'_>) -> Option<u32> {
     u32::try_from(reader.varint()?).ok()
 }
 
-/// A tag that is good only beside a user continuation of `lineage`, or the tag again from that.
-fn masked(mut tag: [u8; TAG_LENGTH], lineage: Lineage) -> [u8; TAG_LENGTH] {
-    let mask = lineage.echo.to_be_bytes().into_iter().chain(lineage.processing.to_be_bytes());
+/// A tag that is good only beside one user continuation, or the tag again from that.
+fn masked(mut tag: [u8; TAG_LENGTH], mask: &Mask) -> [u8; TAG_LENGTH] {
     tag.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
     tag
 }

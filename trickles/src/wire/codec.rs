@@ -62,6 +62,9 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Integers of variable length are below this.
+pub(crate) const VARINT_END: u64 = 1 << 62;
+
 /// How many bytes an integer takes that is written at variable length.
 pub(crate) fn varint_length(value: u64) -> usize {
     match value {
@@ -92,9 +95,9 @@ pub(crate) trait Write {
         self.put(&value.to_be_bytes());
     }
 
-    /// An integer of variable length (RFC 9000, section 16); `value`: below 2^62.
+    /// An integer of variable length (RFC 9000, section 16); `value`: below [`VARINT_END`].
     fn put_varint(&mut self, value: u64) {
-        debug_assert!(value < 1 << 62, "no integer of variable length is as large");
+        debug_assert!(value < VARINT_END, "no integer of variable length is as large");
         let length = varint_length(value);
         let mut bytes = value.to_be_bytes();
         let kept = &mut bytes[8 - length..];

@@ -16,7 +16,8 @@ fn varints() -> impl Strategy<Value = u64> {
 prop_compose! {
     pub(in crate::wire) fn abbreviated()(
         (echo, stream, count, issued, tag) in any::<(u64, u32, u8, u32, [u8; TAG_LENGTH])>(),
-        (rooted_ago, bytes, epoch, proof, offset) in any::<(u32, u32, u8, u64, u32)>(),
+        (rooted_ago, bytes, epoch, proof) in any::<(u32, u32, u8, u64)>(),
+        offset in varints(),
         (earned, varint, carried, rtt, recovers) in (varints(), varints(), any::<u32>(), any::<u32>(), any::<bool>()),
         runs in prop::collection::vec((varints(), any::<u8>()), 1..=MAX_RUNS),
         input in prop::collection::vec(any::<u8>(), 1..100),
@@ -27,7 +28,8 @@ prop_compose! {
         };
         AbbreviatedClaim {
             echo, stream, epoch: epoch % 32, earned, count, issued, rooted_ago, bytes, tag,
-            runs: runs.into_iter().collect(), kind, proof, offset, input: input.leak(),
+            runs: runs.into_iter().collect(), kind, proof,
+            input: Input { offset, bytes: input.leak(), fin: false },
         }
     }
 }
@@ -68,7 +70,7 @@ proptest! {
     fn abbreviated_claims_are_read_as_they_were_written(abbreviated in abbreviated()) {
         let mut datagram = Vec::new();
         Request::Abbreviated(abbreviated.clone()).emit(2000, &mut datagram);
-        prop_assert_eq!(datagram.len(), abbreviated.length() + abbreviated.input.len());
+        prop_assert_eq!(datagram.len(), abbreviated.length() + abbreviated.input.bytes.len());
         let is_usual = abbreviated.runs.len() == 1 && matches!(abbreviated.kind, AbbreviatedKind::Continue { .. });
         prop_assert!(!is_usual || abbreviated.length() <= AbbreviatedClaim::OVERHEAD);
         for length in 0..=abbreviated.length() {
@@ -81,13 +83,12 @@ proptest! {
     #[test]
     fn an_abbreviated_claim_says_what_the_whole_one_does(
         (presented, other) in (presented(), continuations()),
-        (tag, echo, processing) in any::<([u8; TAG_LENGTH], u64, u32)>(),
+        (tag, mask) in any::<([u8; TAG_LENGTH], Mask)>(),
         gaps in prop::collection::vec((1..200u64, 1..=20u8), 1..=MAX_RUNS),
         (recovers, number, carried, rtt, proof) in any::<(bool, u64, u32, u32, u64)>(),
-        (offset, expected) in (0..1u64 << 62, -(1i64 << 31)..1 << 31),
+        offset in 0..VARINT_END,
         since in 0..1u64 << 31,
     ) {
-        let lineage = Lineage { echo, processing };
         let mut runs = Runs::default();
         for (gap, count) in gaps {
             let end = if runs.is_empty() { presented.earned } else { runs.span().end };
@@ -101,22 +102,20 @@ proptest! {
         let sealed = sealed(&presented, tag);
         let claim = claim(&sealed, &presented, runs.clone(), kind);
         let input = Input { offset, bytes: &[1; 30], fin: false };
-        let abbreviated = AbbreviatedClaim::of(&claim, &presented, lineage).unwrap().with_input(input);
+        let abbreviated = AbbreviatedClaim::of(&claim, input, &presented, &mask).unwrap();
         let Continuation { key, birth_key, issuer, stream, flow, tag: name, epoch, .. } = presented;
         let remembered = Continuation { key, birth_key, issuer, stream, flow, tag: name, epoch, ..other };
         let now = presented.issued + Duration::from_micros(since);
-        let (restored, read) = abbreviated.presented(&remembered, lineage, presented.port, now).unwrap();
+        let (restored, read) = abbreviated.presented(&remembered, &mask, presented.port, now).unwrap();
         prop_assert_eq!((restored, read), (presented, tag));
         prop_assert!(abbreviated.is_of(name) && !abbreviated.is_of(name ^ 1 << 4));
         prop_assert_eq!(abbreviated.claimed(&restored), Some((runs, kind)));
-        prop_assert_eq!(abbreviated.located(offset.saturating_add_signed(expected)), Some(input));
+        prop_assert_eq!(abbreviated.input, input);
         // To whoever remembers something else the tag says nothing.
-        let others = [
-            Lineage { echo: echo ^ 1 << 63, processing },
-            Lineage { echo, processing: processing ^ 1 },
-        ];
-        for other in others {
-            let (_, read) = abbreviated.presented(&remembered, other, presented.port, now).unwrap();
+        for byte in 0..TAG_LENGTH {
+            let mut other = mask;
+            other[byte] ^= 1;
+            let (_, read) = abbreviated.presented(&remembered, &other, presented.port, now).unwrap();
             prop_assert!(read != tag);
         }
     }
@@ -126,16 +125,15 @@ proptest! {
     fn restoring_is_total(
         abbreviated in abbreviated(),
         remembered in continuations(),
-        (echo, processing, port, now, expected) in any::<(u64, u32, u16, u64, u64)>(),
+        (mask, port, now) in any::<(Mask, u16, u64)>(),
     ) {
-        let (lineage, now) = (Lineage { echo, processing }, Timestamp::from_micros(now));
-        if let Some((presented, _)) = abbreviated.presented(&remembered, lineage, port, now) {
+        let now = Timestamp::from_micros(now);
+        if let Some((presented, _)) = abbreviated.presented(&remembered, &mask, port, now) {
             prop_assert_eq!(Continuation::decode(&presented.encode()), Some(presented));
             if let Some((runs, _)) = abbreviated.claimed(&presented) {
                 prop_assert!(runs.span().start >= presented.earned);
             }
         }
-        abbreviated.located(expected);
     }
 }
 
@@ -167,8 +165,13 @@ fn what_needs_more_words_is_not_abbreviated() {
     };
     let kind = ClaimKind::Continue { proven: 1007, proof: 8 };
     let plain = claim(&sealed, &presented, run(&[]), kind);
-    let of = |claim: &Claim<'_>, presented| AbbreviatedClaim::of(claim, &presented, Lineage::default());
+    let input = Input { offset: 0, bytes: b"input", fin: false };
+    let of = |claim: &Claim<'_>, presented| AbbreviatedClaim::of(claim, input, &presented, &[0; TAG_LENGTH]);
     assert!(of(&plain, presented).is_some());
+    for input in [Input { fin: true, ..input }, Input { offset: VARINT_END, ..input }] {
+        assert_eq!(AbbreviatedClaim::of(&plain, input, &presented, &[0; TAG_LENGTH]), None);
+    }
+    assert_eq!(of(&Claim { presumed: true, ..plain.clone() }, presented), None);
     let wanting = Claim { runs: run(std::slice::from_ref(&(0..10))), ..plain.clone() };
     let nothing = Claim { runs: Runs::default(), ..plain.clone() };
     let exit = Some(SlowStartExit { position: 3, rtt: 1000 });
