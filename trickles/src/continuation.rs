@@ -21,6 +21,9 @@ pub const SEALED_LENGTH: usize = BODY_LENGTH + TAG_LENGTH;
 /// Length of an abbreviated continuation, in bytes.
 pub const ABBREVIATED_LENGTH: usize = 2 + 4 + 3 + 5 + 4 + 2 + 3 + TAG_LENGTH;
 
+/// What servers issue is rooted so many microseconds before that, or a multiple.
+pub const ROOTED_STEP: u32 = 16;
+
 /// A continuation as it travels: body and authentication tag.
 pub type Sealed = [u8; SEALED_LENGTH];
 

@@ -13,7 +13,6 @@ use super::run::{Run, Sent, mask};
 use super::step::{Step, TIMER_GRANULARITY};
 use super::upload::{Chunk, InputRequest, Upload};
 use super::{Client, Opening, OpeningKind, OpeningSent};
-use crate::continuation::Continuation;
 use crate::epoch::{INITIAL_WINDOW, RESTART_WINDOW};
 use crate::wire::{
     self, AbbreviatedClaim, BASE_PACKET_SIZE, Claim, ClaimKind, DATA_OVERHEAD, Form, HELLO_OVERHEAD, Hello,
@@ -371,7 +370,7 @@ impl Client {
         let mut bytes = std::mem::take(&mut self.copied);
         let mut abbreviated = None;
         if let Some(chunk) = input {
-            abbreviated = self.abbreviate(&claim, &train.fields, &chunk);
+            abbreviated = self.abbreviate(&claim, train, &chunk);
             let overhead = abbreviated.as_ref().map_or(claim.length() + 10, AbbreviatedClaim::length);
             let most = usize::try_from(chunk.end - chunk.start).unwrap_or(usize::MAX);
             let most = most.min(self.input_room(overhead));
@@ -394,10 +393,12 @@ impl Client {
     fn abbreviate(
         &self,
         claim: &Claim<'_>,
-        fields: &Continuation,
+        train: &HeldTrain,
         chunk: &Chunk,
     ) -> Option<AbbreviatedClaim<'static>> {
-        if !chunk.abbreviated || !self.abbreviation.allows(fields, claim.exit) {
+        let HeldTrain { fields, arrived, .. } = train;
+        let is_recent = self.now.since(*arrived) < AbbreviatedClaim::MAX_AGE;
+        if !chunk.abbreviated || !is_recent || !self.abbreviation.allows(fields, claim.exit) {
             return None;
         }
         let input = Input { offset: chunk.start, bytes: &[], fin: false };

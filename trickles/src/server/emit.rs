@@ -3,13 +3,14 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
 use super::admit::SLOT;
 use super::answer::{Answer, Packet};
 use super::{Minisocket, Outbox, Reset, Server};
-use crate::continuation::{Continuation, SEALED_LENGTH};
+use crate::continuation::{Continuation, ROOTED_STEP, SEALED_LENGTH};
 use crate::epoch::Epoch;
 use crate::key_ring::Purpose;
 use crate::nonce::{self, Nonces};
@@ -103,7 +104,9 @@ impl Server {
                 // What lies above a position of the presented train had to prove that train first, except in a
                 // flight, of which nothing is proven.
                 let renewed = lost.is_none() && first.position >= presented.first;
-                continuation.rooted = if renewed { presented.issued } else { presented.rooted };
+                let rooted = if renewed { presented.issued } else { presented.rooted };
+                let ago = (now.since(rooted).as_micros() as u64).next_multiple_of(ROOTED_STEP.into());
+                continuation.rooted = now - Duration::from_micros(ago);
                 self.queue_trains(minisocket, &continuation, false, answer);
             }
         }

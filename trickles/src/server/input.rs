@@ -60,39 +60,39 @@ pub(super) struct Remembered<'c> {
 
 impl InputCache {
     pub(super) fn new(streams: usize) -> Self {
-        Self { slots: vec![Slot::default(); streams] }
+        Self { slots: vec![Slot::default(); streams.min(1 << u16::BITS)] }
     }
 
     /// Where the stream is remembered whose tag has these lowest bits.
-    fn slot(&self, stream: u32) -> Option<usize> {
+    fn slot(&self, stream: u16) -> Option<usize> {
         // The tag is a keyed digest: no client can choose whose place its stream takes.
-        (stream as usize).checked_rem(self.slots.len())
+        usize::from(stream).checked_rem(self.slots.len())
     }
 
     /// What is remembered of the stream whose tag has these lowest bits, if its user continuation is valid.
-    pub(super) fn recall(&self, stream: u32, now: Timestamp) -> Option<Remembered<'_>> {
+    pub(super) fn recall(&self, stream: u16, now: Timestamp) -> Option<Remembered<'_>> {
         let Slot { stream: whole, sealed, rest, issued, .. } = &self.slots[self.slot(stream)?];
         let user = UserContinuation::peek(sealed)?;
-        let valid = *whole as u32 == stream && now < user.expires;
+        let valid = *whole as u16 == stream && now < user.expires;
         valid.then_some(Remembered { sealed, user, rest, issued })
     }
 
     /// The newest user continuation of `stream`, if it is remembered and valid.
     pub(super) fn get(&self, stream: u64, now: Timestamp) -> Option<Remembered<'_>> {
-        self.recall(stream as u32, now).filter(|remembered| remembered.user.stream == stream)
+        self.recall(stream as u16, now).filter(|remembered| remembered.user.stream == stream)
     }
 
     /// Whether `sealed` is what is remembered of `stream`, and hence authentic. Compared in constant time, since
     /// what is compared ends with an authentication tag.
     pub(super) fn holds(&self, stream: u64, sealed: &[u8]) -> bool {
-        let held = self.slot(stream as u32).map(|slot| &self.slots[slot].sealed[..]);
+        let held = self.slot(stream as u16).map(|slot| &self.slots[slot].sealed[..]);
         held.is_some_and(|held| held.len() == sealed.len() && held.ct_eq(sealed).to_bool())
     }
 
     /// Remembers a user continuation in the place of any other that has its slot. `rest`: the input shown that
     /// it leaves.
     pub(super) fn put(&mut self, stream: u64, sealed: &[u8], rest: &[u8]) {
-        if let Some(slot) = self.slot(stream as u32) {
+        if let Some(slot) = self.slot(stream as u16) {
             let slot = &mut self.slots[slot];
             if slot.stream != stream {
                 (slot.stream, slot.issued) = (stream, Issued::new());
@@ -132,7 +132,7 @@ impl InputCache {
 
     /// Where `user` is remembered, or one that takes the same input of the same stream.
     fn remembers(&self, user: &UserContinuation<'_>) -> Option<usize> {
-        let slot = self.slot(user.stream as u32)?;
+        let slot = self.slot(user.stream as u16)?;
         let held = UserContinuation::peek(&self.slots[slot].sealed)?;
         let same = (held.stream, held.lineage, held.any_order, &held.input)
             == (user.stream, user.lineage, user.any_order, &user.input);
@@ -141,7 +141,7 @@ impl InputCache {
 
     /// Remembers a continuation that was issued in answer to input of `stream`, if the stream is remembered.
     pub(super) fn note(&mut self, stream: u64, issued: Continuation, packet_size: u16) {
-        if let Some(slot) = self.slot(stream as u32)
+        if let Some(slot) = self.slot(stream as u16)
             && self.slots[slot].stream == stream
         {
             let all = &mut self.slots[slot].issued;

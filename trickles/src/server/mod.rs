@@ -62,8 +62,8 @@ pub struct ServerConfig {
     /// service of many short streams needs more.
     pub hellos_per_second: u32,
     /// Of how many streams the newest user continuation is remembered, so that their clients can send input
-    /// without waiting for each answer, and leave out of it what the server knows; up to 5 KiB each. It is never needed
-    /// for anything else.
+    /// without waiting for each answer, and leave out of it what the server knows; up to 5 KiB each, and 65,536 of them at
+    /// most. It is never needed for anything else.
     pub input_cache: usize,
 }
 

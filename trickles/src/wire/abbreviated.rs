@@ -1,6 +1,8 @@
 //! Abbreviated claims: what brings input to a server that remembers the rest of it from earlier requests with input
 //! of the stream (docs/protocol.md 2.20).
 
+use std::time::Duration;
+
 use arrayvec::ArrayVec;
 
 use super::codec::{Reader, VARINT_END, Write, varint_length};
@@ -8,14 +10,14 @@ use super::request::{
     ABBREVIATED_CONTINUE, ABBREVIATED_RECOVER, Claim, ClaimKind, Input, MAX_RUNS, Run, Runs,
 };
 use super::{HEADER, nearest};
-use crate::continuation::Continuation;
+use crate::continuation::{Continuation, ROOTED_STEP};
 use crate::epoch::{Epoch, MAX_POSITION};
 use crate::key_ring::TAG_LENGTH;
 use crate::time::Timestamp;
 use crate::user_continuation::Mask;
 
-/// How many bits of a moment travel.
-const MOMENT_BITS: u32 = 32;
+/// How many bits of a moment travel, in microseconds: what is older than some seconds is to be presented whole.
+const MOMENT_BITS: u32 = 24;
 /// The bits that say how many runs there are; the others are of the epoch tag.
 const RUNS: u8 = MAX_RUNS as u8 - 1;
 
@@ -45,7 +47,7 @@ pub struct AbbreviatedClaim<'a> {
     /// Value the answer repeats.
     pub echo: u64,
     /// The lowest bits of the stream tag.
-    pub stream: u32,
+    pub stream: u16,
     /// Bits 3 to 7 of the epoch tag.
     pub epoch: u8,
     /// The position that earned the first number of the presented continuation's train, plus one, less the base: 0 for
@@ -53,9 +55,9 @@ pub struct AbbreviatedClaim<'a> {
     pub earned: u64,
     /// How many numbers that train has.
     pub count: u8,
-    /// When it was issued: the lowest bits.
+    /// When it was issued: the lowest 24 bits.
     pub issued: u32,
-    /// Microseconds from `rooted` to that.
+    /// From `rooted` to that, in [steps](ROOTED_STEP).
     pub rooted_ago: u32,
     /// UDP payload bytes of the train.
     pub bytes: u32,
@@ -74,7 +76,11 @@ pub struct AbbreviatedClaim<'a> {
 
 impl<'a> AbbreviatedClaim<'a> {
     /// Most bytes that an abbreviated Continue of one run has besides the input.
-    pub const OVERHEAD: usize = HEADER + 4 + 1 + 8 + 1 + 4 + 8 + 8 + TAG_LENGTH + 8 + 1 + 8 + 8 + 8;
+    pub const OVERHEAD: usize = HEADER + 2 + 1 + 8 + 1 + 3 + 8 + 8 + TAG_LENGTH + 8 + 1 + 8 + 8 + 8;
+
+    /// For how long after it has come a continuation can be presented like this: a quarter of what the bits that travel of
+    /// its time tell apart.
+    pub const MAX_AGE: Duration = Duration::from_micros(1 << (MOMENT_BITS - 2));
 
     /// What is to be said of `claim`, with `input`, to a server that remembers the epoch of `presented`, its
     /// continuation, and a user continuation with this [mask](crate::user_continuation::UserContinuation::mask). `None`
@@ -111,12 +117,14 @@ impl<'a> AbbreviatedClaim<'a> {
         let (_, tag) = claim.continuation.split_last_chunk()?;
         Some(Self {
             echo: claim.echo,
-            stream: presented.stream as u32,
+            stream: presented.stream as u16,
             epoch: epoch_bits(presented.tag),
             earned: relative,
             count: presented.count,
-            issued: presented.issued.as_micros() as u32,
-            rooted_ago: presented.rooted_ago(),
+            issued: presented.issued.as_micros() as u32 % (1 << MOMENT_BITS),
+            rooted_ago: Some(presented.rooted_ago())
+                .filter(|ago| ago.is_multiple_of(ROOTED_STEP))
+                .map(|ago| ago / ROOTED_STEP)?,
             bytes: presented.bytes,
             tag: masked(*tag, mask),
             runs,
@@ -155,7 +163,8 @@ impl<'a> AbbreviatedClaim<'a> {
             bytes: self.bytes,
             ..*remembered
         };
-        Some((fields.rooted_before(self.rooted_ago)?, masked(self.tag, mask)))
+        let ago = self.rooted_ago.checked_mul(ROOTED_STEP)?;
+        Some((fields.rooted_before(ago)?, masked(self.tag, mask)))
     }
 
     /// The claimed positions, and what is claimed of them, if these are the fields of the `presented` continuation.
@@ -192,11 +201,11 @@ impl<'a> AbbreviatedClaim<'a> {
         let runs: usize = self.runs.iter().map(|&(gap, _)| varint_length(gap) + 1).sum();
         let offset = varint_length(self.input.offset);
         let train = [self.earned, self.rooted_ago.into(), self.bytes.into()].map(varint_length);
-        HEADER + 4 + 1 + 1 + 4 + train.iter().sum::<usize>() + TAG_LENGTH + runs + kind + 8 + offset
+        HEADER + 2 + 1 + 1 + 3 + train.iter().sum::<usize>() + TAG_LENGTH + runs + kind + 8 + offset
     }
 
     pub(super) fn parse(recovers: bool, echo: u64, mut body: Reader<'a>) -> Option<Self> {
-        let stream = body.u32()?;
+        let stream = body.u16()?;
         let runs_and_epoch = body.u8()?;
         let claim = Self {
             echo,
@@ -204,7 +213,7 @@ impl<'a> AbbreviatedClaim<'a> {
             epoch: runs_and_epoch / (RUNS + 1),
             earned: body.varint()?,
             count: body.u8()?,
-            issued: body.u32()?,
+            issued: u32::from(body.u8()?) << 16 | u32::from(body.u16()?),
             rooted_ago: short_varint(&mut body)?,
             bytes: short_varint(&mut body)?,
             tag: body.array()?,
@@ -232,11 +241,11 @@ impl<'a> AbbreviatedClaim<'a> {
             AbbreviatedKind::Recover { .. } => ABBREVIATED_RECOVER,
         });
         out.put_u64(self.echo);
-        out.put_u32(self.stream);
+        out.put_u16(self.stream);
         out.put_u8((self.epoch % 32 * (RUNS + 1)) | (self.runs.len().max(1) as u8 - 1));
         out.put_varint(self.earned);
         out.put_u8(self.count);
-        out.put_u32(self.issued);
+        out.put(&self.issued.to_be_bytes()[1..]);
         out.put_varint(self.rooted_ago.into());
         out.put_varint(self.bytes.into());
         out.put(&self.tag);

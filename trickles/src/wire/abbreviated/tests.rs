@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -15,7 +13,7 @@ fn varints() -> impl Strategy<Value = u64> {
 
 prop_compose! {
     pub(in crate::wire) fn abbreviated()(
-        (echo, stream, count, issued, tag) in any::<(u64, u32, u8, u32, [u8; TAG_LENGTH])>(),
+        (echo, stream, count, issued, tag) in any::<(u64, u16, u8, u32, [u8; TAG_LENGTH])>(),
         (rooted_ago, bytes, epoch, proof) in any::<(u32, u32, u8, u64)>(),
         offset in varints(),
         (earned, varint, carried, rtt, recovers) in (varints(), varints(), any::<u32>(), any::<u32>(), any::<bool>()),
@@ -27,7 +25,7 @@ prop_compose! {
             true => AbbreviatedKind::Recover { lost: varint, carried, rtt },
         };
         AbbreviatedClaim {
-            echo, stream, epoch: epoch % 32, earned, count, issued, rooted_ago, bytes, tag,
+            echo, stream, epoch: epoch % 32, earned, count, issued: issued >> 8, rooted_ago, bytes, tag,
             runs: runs.into_iter().collect(), kind, proof,
             input: Input { offset, bytes: input.leak(), fin: false },
         }
@@ -39,7 +37,9 @@ prop_compose! {
     fn presented()(continuation in continuations(), earned in varints()) -> Continuation {
         let epoch = Epoch { flight: 0, ..continuation.epoch };
         let earned = epoch.base - 1 + earned % (MAX_POSITION / 2);
-        Continuation { epoch, first: train_start(&epoch, earned), earned, ..continuation }
+        let ago = continuation.rooted_ago() / ROOTED_STEP * ROOTED_STEP;
+        let first = train_start(&epoch, earned);
+        Continuation { epoch, first, earned, ..continuation }.rooted_before(ago).unwrap()
     }
 }
 
@@ -87,7 +87,7 @@ proptest! {
         gaps in prop::collection::vec((1..200u64, 1..=20u8), 1..=MAX_RUNS),
         (recovers, number, carried, rtt, proof) in any::<(bool, u64, u32, u32, u64)>(),
         offset in 0..VARINT_END,
-        since in 0..1u64 << 31,
+        since in 0..1u64 << 23,
     ) {
         let mut runs = Runs::default();
         for (gap, count) in gaps {
@@ -181,7 +181,9 @@ fn what_needs_more_words_is_not_abbreviated() {
     for claim in [wanting, nothing, declaring, restarting, resuming] {
         assert_eq!(of(&claim, presented), None);
     }
-    // No train of a server's.
+    // Nothing of a server's.
+    let rooted = now - Duration::from_micros(u64::from(ROOTED_STEP) / 2);
+    assert_eq!(of(&plain, Continuation { rooted, ..presented }), None);
     assert_eq!(of(&plain, Continuation { first: presented.first + 1, ..presented }), None);
     // Earned by the flight before the epoch.
     let epoch = Epoch { flight: 20, ..epoch };
