@@ -88,6 +88,10 @@ pub(crate) struct Flow {
     pub(crate) is_first: bool,
     /// Whether a queue has marked a packet since the epoch began.
     marked_by_queue: bool,
+    /// Whether slow start is over though nothing is lost: the next packet counts as marked.
+    is_full: bool,
+    /// The number that counted as marked for this.
+    full_at: Option<u64>,
     /// Reordering tolerated, in eighths of the round-trip time.
     reorder_eighths: u32,
     /// Share of claims that needed to be presented again, in 1/65536.
@@ -132,6 +136,8 @@ impl Flow {
             return_to: None,
             is_first: true,
             marked_by_queue: false,
+            is_full: false,
+            full_at: None,
             reorder_eighths: 2,
             request_loss: SUPPOSED_REQUEST_LOSS,
             double_grants: 0,
@@ -228,7 +234,13 @@ impl Flow {
     ) -> Arrival {
         // What a flight has earned meets the queue that ended the epoch before: its marks are of the same event.
         let own = self.epoch.base + u64::from(self.epoch.growth.window0);
-        let congested = marked && numbers.start >= own && self.is_awaited(&numbers);
+        let is_current = numbers.start >= own && self.is_awaited(&numbers);
+        let ends_slow_start = is_current && std::mem::take(&mut self.is_full);
+        if ends_slow_start {
+            self.full_at = Some(numbers.start);
+        }
+        let marked = marked || ends_slow_start;
+        let congested = marked && is_current;
         let new = congested || self.note_number(&numbers, train.nonce);
         let mut arrival = Arrival { new, elapsed: None, short: None };
         if arrival.new {
@@ -364,6 +376,13 @@ impl Flow {
         if self.epoch.exit.is_none() && self.epoch.admits(exit) {
             self.epoch.exit = Some(exit);
         }
+    }
+
+    /// The same where each answer is one packet that stands for both numbers of its position: twice as many positions
+    /// are under way as requests, which is what the path has shown to carry. The epoch ends as if a packet were lost,
+    /// and the next one begins with as many.
+    pub(crate) fn exit_slow_start_of_requests(&mut self) {
+        self.is_full = self.full_at.is_none();
     }
 
     /// Whether the epoch is still in its slow start.

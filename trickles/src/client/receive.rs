@@ -248,7 +248,10 @@ impl Client {
             let next = flow.runs.back().map_or(flow.highest, |run| run.numbers.end);
             let in_flight = || flow.in_flight();
             if flow.in_slow_start() && self.slow_start.sample(numbers.start, next, in_flight, sample) {
-                flow.exit_slow_start(self.rtt.declared());
+                match train.span > 1 && self.upload.find(train.echo).is_some() {
+                    true => flow.exit_slow_start_of_requests(),
+                    false => flow.exit_slow_start(self.rtt.declared()),
+                }
             }
         }
         if !flow.in_slow_start() {

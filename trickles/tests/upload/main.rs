@@ -180,6 +180,19 @@ fn an_upload_is_as_fast_as_a_download() {
     }
 }
 
+/// While the window grows, each answer stands for two numbers, and so for two requests more. When slow start ends without
+/// a loss, as many are to be under way as before, not twice as many.
+#[test]
+fn the_end_of_slow_start_is_no_burst_of_requests() {
+    let link = path(5, Duration::from_millis(150), 750_000);
+    let mut uploader = Uploader::new("shelf", 4_000_000, 1, link.clone(), link);
+    uploader.run(Duration::from_secs(60));
+    uploader.assert_complete("shelf");
+    let dropped = uploader.world.up.stats().dropped_queue;
+    println!("5 Mbit/s, 300 ms, 4 BDP: {dropped} requests dropped");
+    assert!(dropped < 220, "{dropped}");
+}
+
 /// Input is sent ahead as fast as the window grows, in rounds of 10, 20, 40 and 80, and a server that has seen all of it
 /// stored in any order need not be told so a round trip later.
 #[test]

@@ -44,6 +44,7 @@ impl Flow {
         }
         let carried = self.carried(smoothed);
         let Some(next) = self.epoch.recover(lost, carried, rtt) else { return false };
+        (self.is_full, self.full_at) = (false, None);
         let is_marked = std::mem::take(&mut self.marked_by_queue);
         let is_cut_off = self.in_slow_start() && !is_marked;
         self.cut_off = self.held.back().filter(|_| is_cut_off).cloned();
@@ -81,6 +82,13 @@ impl Flow {
         if self.epoch.growth.window0 >= self.epoch.growth.ssthresh {
             return window;
         }
-        self.rate.held(smoothed).max(self.epoch.growth.window0).max(window.div_ceil(LEAST_SHARE)).min(window)
+        let held = self.rate.held(smoothed);
+        if self.full_at == Some(self.prefix) {
+            // What is reduced to what the path holds.
+            let reduced = curve::curve(self.epoch.curve).reduced(held).max(1);
+            let whole = u64::from(held) * u64::from(held) / u64::from(reduced);
+            return u32::try_from(whole).unwrap_or(u32::MAX).clamp(1, window);
+        }
+        held.max(self.epoch.growth.window0).max(window.div_ceil(LEAST_SHARE)).min(window)
     }
 }
