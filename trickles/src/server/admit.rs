@@ -1,5 +1,6 @@
 //! The checks on a request, in the order of docs/protocol.md section 6.1. Nothing is looked up or decoded
-//! before the authentication tag has been verified, and nothing is marked before there is an answer.
+//! before the authentication tag has been verified, but what an abbreviated claim refers to, and nothing is marked
+//! before there is an answer.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -17,7 +17,7 @@ pub const MAX_RUNS: usize = 8;
 pub const MAX_WANTS: usize = 16;
 /// Bytes of a Hello besides service label, input and padding.
 pub const HELLO_OVERHEAD: usize = HEADER + 1 + 2 + 8 + 1 + 1 + 2;
-/// Smallest claim, in bytes; clients pad up to it, so that every Refresh is smaller than its request.
+/// Smallest claim that is not abbreviated, in bytes; clients pad up to it, so that every Refresh is smaller than its request.
 pub const MIN_CLAIM: usize = 176;
 
 pub(super) const HELLO: u8 = 1;
