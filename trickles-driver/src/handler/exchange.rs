@@ -71,6 +71,9 @@ async fn store<H: Handler>(handler: &H, minisocket: &Minisocket) -> Outcome {
 }
 
 async fn output<H: Handler>(handler: &H, minisocket: &Minisocket) -> Outcome {
+    if minisocket.has_news() {
+        return Ok((Reply::Output, fill(handler, minisocket, None).await?));
+    }
     let mut prepared = minisocket.wanted(None);
     // The first bytes of the stream are those that appear first.
     if let Some(first) = prepared.pieces.iter_mut().min_by_key(|piece| piece.range.start) {

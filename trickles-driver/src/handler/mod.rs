@@ -87,7 +87,8 @@ pub trait Handler: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<u8>, Reset>> + Send;
 
     /// Stores a chunk by its offset, as announced by [`Answer::any_order`]: how many bytes, from its front.
-    /// Chunks come in any order, more than once, and at several replicas at the same time.
+    /// Chunks come in any order, more than once, at several replicas at the same time, and the network can repeat one
+    /// after the end of the range has been shown.
     ///
     /// # Errors
     /// [`Unanswered`]: the stream ends, or the chunk will come again.

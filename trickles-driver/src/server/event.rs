@@ -120,6 +120,11 @@ impl Minisocket {
         input.map(|(offset, bytes, fin)| Input { offset: *offset, bytes, fin: *fin })
     }
 
+    /// Whether the answer tells the client something, whatever output there is: it is not to wait for that.
+    pub fn has_news(&self) -> bool {
+        self.shared.has_news(self.ticket)
+    }
+
     /// The output bytes the answer has room for, to be filled in and then used as the `output` of the answer.
     /// `next`: what follows, if the answer says so.
     pub fn wanted(&self, next: Option<&Next>) -> Prepared {

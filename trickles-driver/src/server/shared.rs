@@ -214,6 +214,10 @@ impl Shared {
         held.map_or_else(Prepared::default, |held| Prepared::new(&held.request.wanted(next)))
     }
 
+    pub(super) fn has_news(&self, ticket: Ticket) -> bool {
+        self.lock().slots.get_mut(ticket).is_some_and(|held| held.request.has_news())
+    }
+
     pub(super) fn is_void(&self, ticket: Ticket) -> bool {
         self.lock().slots.get_mut(ticket).is_none()
     }

@@ -43,6 +43,16 @@ pub(crate) struct Arrival {
     pub(crate) short: Option<bool>,
 }
 
+/// Whether slow start has shown how much the path holds, without a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Full {
+    Unseen,
+    /// The next packet counts as marked.
+    Seen,
+    /// The packet of this number did.
+    At(u64),
+}
+
 #[derive(Debug)]
 pub(crate) struct Flow {
     pub(crate) tag: u64,
@@ -88,10 +98,8 @@ pub(crate) struct Flow {
     pub(crate) is_first: bool,
     /// Whether a queue has marked a packet since the epoch began.
     marked_by_queue: bool,
-    /// Whether slow start is over though nothing is lost: the next packet counts as marked.
-    is_full: bool,
-    /// The number that counted as marked for this.
-    full_at: Option<u64>,
+    /// Whether slow start is over though nothing is lost.
+    full: Full,
     /// Reordering tolerated, in eighths of the round-trip time.
     reorder_eighths: u32,
     /// Share of claims that needed to be presented again, in 1/65536.
@@ -136,8 +144,7 @@ impl Flow {
             return_to: None,
             is_first: true,
             marked_by_queue: false,
-            is_full: false,
-            full_at: None,
+            full: Full::Unseen,
             reorder_eighths: 2,
             request_loss: SUPPOSED_REQUEST_LOSS,
             double_grants: 0,
@@ -235,11 +242,13 @@ impl Flow {
         // What a flight has earned meets the queue that ended the epoch before: its marks are of the same event.
         let own = self.epoch.base + u64::from(self.epoch.growth.window0);
         let is_current = numbers.start >= own && self.is_awaited(&numbers);
-        let ends_slow_start = is_current && std::mem::take(&mut self.is_full);
-        if ends_slow_start {
-            self.full_at = Some(numbers.start);
+        match self.full {
+            // That a queue says so is another matter.
+            Full::Seen | Full::At(_) if marked => self.full = Full::Unseen,
+            Full::Seen if is_current => self.full = Full::At(numbers.start),
+            _ => {}
         }
-        let marked = marked || ends_slow_start;
+        let marked = marked || self.full == Full::At(numbers.start);
         let congested = marked && is_current;
         let new = congested || self.note_number(&numbers, train.nonce);
         let mut arrival = Arrival { new, elapsed: None, short: None };
@@ -382,7 +391,9 @@ impl Flow {
     /// are under way as requests, which is what the path has shown to carry. The epoch ends as if a packet were lost,
     /// and the next one begins with as many.
     pub(crate) fn exit_slow_start_of_requests(&mut self) {
-        self.is_full = self.full_at.is_none();
+        if self.full == Full::Unseen {
+            self.full = Full::Seen;
+        }
     }
 
     /// Whether the epoch is still in its slow start.

@@ -95,7 +95,9 @@ pub(crate) struct Upload {
     /// Whether the last chunk that was answered was not stored at all.
     refused: bool,
     /// Whether the server has been asked, since the last chunk was sent, to go on if it knows that all is stored.
-    presumed: bool,
+    has_presumed: bool,
+    /// The request that asked for that, until it is settled.
+    presumed: Option<u64>,
 }
 
 impl Upload {
@@ -113,7 +115,8 @@ impl Upload {
             taken: RangeSet::default(),
             stored: RangeSet::default(),
             refused: false,
-            presumed: false,
+            has_presumed: false,
+            presumed: None,
         }
     }
 
@@ -135,7 +138,7 @@ impl Upload {
             let Some(gap) = self.taken.first_gap(front, end) else {
                 let complete = end == range.end || buffer.is_finished();
                 let chunk = Chunk { presumed: true, ..Chunk::last(end..u64::MAX, false) };
-                return (complete && !self.presumed && !self.refused).then_some(chunk);
+                return (complete && !self.has_presumed && !self.refused).then_some(chunk);
             };
             let more = gap.end < buffer.end() || gap.end - gap.start > room as u64;
             let whole = more || gap.end == range.end || gap.end - gap.start == room as u64;
@@ -150,6 +153,10 @@ impl Upload {
         if (pending == 0 && !completes) || (start == front && buffer.is_stalled()) {
             return None;
         }
+        // The application would be shown the end of the range twice.
+        if any_order.is_some() && self.presumed.is_some() {
+            return None;
+        }
         // What follows others at once should be worth a request of its own (RFC 9293, section 3.7.4).
         let worthy = pending >= room as u64 || buffer.is_finished();
         let ahead = start > front;
@@ -162,19 +169,19 @@ impl Upload {
 
     /// Notes a request as sent.
     pub(crate) fn sent(&mut self, mut request: InputRequest) {
-        if request.presumed {
-            self.presumed = true;
-        } else if request.original == request.echo {
+        if request.original != request.echo {
+            // The original is settled in its place.
+            request.settled = true;
+        } else if request.presumed {
+            (self.has_presumed, self.presumed) = (true, Some(request.echo));
+        } else {
             self.open += 1;
-            self.presumed = false;
+            self.has_presumed = false;
             if request.any_order {
                 self.taken.insert(request.range.clone());
             } else {
                 self.next = request.range.end;
             }
-        } else {
-            // The original is settled in its place.
-            request.settled = true;
         }
         self.requests.push_back(request);
         if self.requests.len() >= self.crowded {
@@ -250,7 +257,9 @@ impl Upload {
         let start = range.start.max(buffer.offset());
         let completes = range.is_empty() && start == range.start;
         let end = if completes { u64::MAX } else { range.end };
-        let chunk = Chunk { presumed: *presumed, ..Chunk::last(start..end, *any_order) };
+        // It may be known by now.
+        let presumed = *presumed && buffer.offset() < range.start;
+        let chunk = Chunk { presumed, ..Chunk::last(start..end, *any_order) };
         (start < end).then_some(chunk)
     }
 
@@ -272,6 +281,7 @@ impl Upload {
         let Some(request) = self.find_mut(echo).filter(|request| !request.settled) else { return };
         request.settled = true;
         if request.presumed {
+            self.presumed.take_if(|presumed| *presumed == echo);
             return;
         }
         let (range, any_order) = (request.range.clone(), request.any_order);
@@ -327,7 +337,7 @@ impl Upload {
     pub(crate) fn restart(&mut self, kept: Option<u64>, front: u64) {
         self.requests.iter_mut().for_each(|request| request.settled = true);
         self.rewind(front);
-        self.presumed = false;
+        (self.has_presumed, self.presumed) = (false, None);
         self.taken = self.stored.clone();
         if let Some(request) = kept.and_then(|echo| self.find_mut(echo)) {
             request.settled = false;

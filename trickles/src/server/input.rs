@@ -188,9 +188,16 @@ impl Server {
             Some(taken) => Located { demand, input: Some(taken), ..Located::default() },
             None => Located::unconsumed(offset),
         };
+        let is_newer = |user: &UserContinuation<'_>| {
+            (user.input.start, user.input_closed) > (presented.input.start, presented.input_closed)
+        };
+        let remembered = || {
+            let remembered = self.inputs.get(presented.stream, now);
+            remembered.filter(|remembered| recalled || is_newer(&remembered.user))
+        };
         if presented.any_order {
             if claim.presumed && !self.inputs.has_stored(presented, offset) {
-                return Located::unconsumed(offset);
+                return Located::behind(offset, remembered());
             }
             return match offset.checked_sub(presented.input.end) {
                 // Even if it is empty: it is the client's word that all before is stored.
@@ -205,24 +212,17 @@ impl Server {
         if offset <= start && !recalled {
             return located(Demand::Next, unconsumed(input, start));
         }
-        let remembered = self.inputs.get(presented.stream, now);
-        let Some(Remembered { sealed, user, rest, .. }) =
-            remembered.filter(|remembered| remembered.user.input.start > start || recalled)
-        else {
-            return Located::unconsumed(offset);
-        };
-        if !user.any_order
+        let remembered = remembered();
+        if let Some(Remembered { user, rest, .. }) = &remembered
+            && !user.any_order
             && !user.input_closed
             && let Some(taken) = joined(input, user.input.start, rest)
         {
+            let cached = if recalled { None } else { Some(user.clone().into_owned()) };
             let lineage = Some(user.lineage);
-            let cached = if recalled { None } else { Some(user.into_owned()) };
             return Located { cached, lineage, ..located(Demand::Next, Some(taken)) };
         }
-        let mut behind = Located::unconsumed(offset);
-        // It says how far the input has got.
-        Frame::UserContinuation(sealed).emit(&mut behind.front);
-        behind
+        Located::behind(offset, remembered)
     }
 }
 
@@ -232,6 +232,15 @@ impl Located<'_> {
         let mut front = Vec::new();
         Frame::Stored { offset, length: 0 }.emit(&mut front);
         Self { front, ..Self::default() }
+    }
+
+    /// The same, with a newer user continuation than the one presented: it says how far the input has got.
+    fn behind(offset: u64, newer: Option<Remembered<'_>>) -> Self {
+        let mut behind = Self::unconsumed(offset);
+        if let Some(Remembered { sealed, .. }) = newer {
+            Frame::UserContinuation(sealed).emit(&mut behind.front);
+        }
+        behind
     }
 }
 

@@ -57,8 +57,8 @@ pub struct Next {
     pub consumed: usize,
     /// How many bytes of input, from the first that is not consumed, are taken in any order: each chunk is
     /// [stored](Application::store) by its offset, many are on their way at once, and no replica needs to have
-    /// seen another. The input behind them follows once the client says that all are stored. 0 for input
-    /// that is consumed from the front.
+    /// seen another. The input behind them follows once the client says that all are stored, or this server
+    /// has seen it. 0 for input that is consumed from the front.
     pub any_order: u64,
 }
 
@@ -122,11 +122,12 @@ pub trait Application: Output {
     fn input(&mut self, event: &Event<'_>) -> Result<Next, Unanswered>;
 
     /// Stores the event's input by its offset, as announced by [`Next::any_order`], and says how many bytes
-    /// are stored, from the chunk's front. The client does not present these again; once all are stored it
-    /// goes on with [`input`](Self::input) at the first offset behind them. That it does is its own word: an
-    /// application that must be sure checks what it has stored.
+    /// are stored, from the chunk's front. The client does not present these again; once all are stored the stream
+    /// goes on with [`input`](Self::input) at the first offset behind them. Unless this server has seen all of them
+    /// stored that is the client's word: an application that must be sure checks what it has stored.
     ///
-    /// Chunks come in any order, more than once, and from several replicas at the same time.
+    /// Chunks come in any order, more than once, from several replicas at the same time, and the network can repeat
+    /// one after the end has been shown.
     ///
     /// # Errors
     /// [`Unanswered`]: the stream ends, or the chunk will come again.
@@ -242,6 +243,11 @@ impl<'a> Minisocket<'a> {
     /// What the event asks of the application.
     pub fn demand(&self) -> Demand {
         self.demand
+    }
+
+    /// Whether its answer tells the client something, whatever output there is: it is not to wait for that.
+    pub fn has_news(&self) -> bool {
+        !self.front.is_empty()
     }
 
     /// The user continuation that takes the input.

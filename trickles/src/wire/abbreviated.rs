@@ -50,8 +50,8 @@ pub struct AbbreviatedClaim<'a> {
     pub stream: u16,
     /// Bits 3 to 7 of the epoch tag.
     pub epoch: u8,
-    /// The position that earned the first number of the presented continuation's train, plus one, less the base: 0 for
-    /// the train that opened the epoch.
+    /// The position that earned the first number of the presented continuation's train, less the one before the flight
+    /// that the epoch began with: 0 for the train that opened the epoch.
     pub earned: u64,
     /// How many numbers that train has.
     pub count: u8,
@@ -87,7 +87,7 @@ impl<'a> AbbreviatedClaim<'a> {
     /// if the claim is not of the kind that can be abbreviated.
     pub fn of(claim: &Claim<'_>, input: Input<'a>, presented: &Continuation, mask: &Mask) -> Option<Self> {
         let Continuation { epoch, earned, first, .. } = *presented;
-        let relative = (earned + 1).checked_sub(epoch.base)?;
+        let relative = (earned + 1).checked_sub(epoch.first_position())?;
         if input.fin
             || input.offset >= VARINT_END
             || claim.presumed
@@ -153,7 +153,7 @@ impl<'a> AbbreviatedClaim<'a> {
             return None;
         }
         let issued = Timestamp::from_micros(nearest(self.issued.into(), MOMENT_BITS, now.as_micros()));
-        let earned = (remembered.epoch.base + self.earned).checked_sub(1)?;
+        let earned = (remembered.epoch.first_position() + self.earned).checked_sub(1)?;
         let fields = Continuation {
             first: train_start(&remembered.epoch, earned),
             count: self.count,
@@ -267,9 +267,9 @@ impl<'a> AbbreviatedClaim<'a> {
     }
 }
 
-/// The first number of the train that begins with what `earned` owns. The one before the base earns the opening.
+/// The first number of the train that begins with what `earned` owns. The one before all others earns the opening.
 fn train_start(epoch: &Epoch, earned: u64) -> u64 {
-    if earned < epoch.base { epoch.base } else { epoch.share_start(earned) }
+    if earned < epoch.first_position() { epoch.base } else { epoch.share_start(earned) }
 }
 
 fn epoch_bits(tag: u64) -> u8 {

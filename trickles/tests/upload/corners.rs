@@ -21,6 +21,9 @@ struct Shelf {
     /// Whether nothing is ever stored.
     full: bool,
     requests: u64,
+    /// How often the end of the range was shown, and how often its answer is put off.
+    ends: u64,
+    busy: u64,
 }
 
 impl Application for Shelf {
@@ -28,6 +31,13 @@ impl Application for Shelf {
         self.requests += 1;
         if let Some(delay) = self.later {
             return Err(Unanswered::Later(delay));
+        }
+        if event.state == Some(b"line") {
+            self.ends += 1;
+            if self.busy > 0 {
+                self.busy -= 1;
+                return Err(Unanswered::Later(Duration::from_millis(100)));
+            }
         }
         let (bytes, fin) = event.input.map_or((&[][..], false), |input| (input.bytes, input.fin));
         match event.state {
@@ -81,6 +91,25 @@ fn input_that_ends_with_the_line_ends_the_range_too() {
     world.run_until(Duration::from_secs(5));
     let client = &world.clients[0];
     assert!(client.finished_at.is_some() && client.client.is_flushed(), "{:?}", client.client.failure());
+}
+
+/// The client asks for what follows as soon as the last chunk is on its way, and then waits for that answer.
+#[test]
+fn the_end_of_a_range_is_shown_once() {
+    let input = [LINE, &[7; SHELF as usize]].concat();
+    for (busy, patience) in [(0, 0), (1, 100), (3, 300)] {
+        let mut world = world(&input, false);
+        world.application.busy = busy;
+        world.clients[0].client.shutdown();
+        world.run_until(Duration::from_secs(5));
+        let client = &world.clients[0];
+        assert!(client.client.is_flushed(), "{:?}", client.client.failure());
+        assert_eq!(world.application.ends, 1 + busy);
+        let finished = client.finished_at.unwrap();
+        println!("put off {busy} times: {finished:?}");
+        // In order it would take five round trips.
+        assert!(finished < Duration::from_millis(6 * 20 + patience + busy * 40), "{finished:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Flow, HeldTrain};
+use super::{Flow, Full, HeldTrain};
 use crate::epoch::{Epoch, curve};
 use crate::time::Timestamp;
 use crate::wire::ClaimKind;
@@ -44,7 +44,7 @@ impl Flow {
         }
         let carried = self.carried(smoothed);
         let Some(next) = self.epoch.recover(lost, carried, rtt) else { return false };
-        (self.is_full, self.full_at) = (false, None);
+        self.full = Full::Unseen;
         let is_marked = std::mem::take(&mut self.marked_by_queue);
         let is_cut_off = self.in_slow_start() && !is_marked;
         self.cut_off = self.held.back().filter(|_| is_cut_off).cloned();
@@ -82,13 +82,13 @@ impl Flow {
         if self.epoch.growth.window0 >= self.epoch.growth.ssthresh {
             return window;
         }
-        let held = self.rate.held(smoothed);
-        if self.full_at == Some(self.prefix) {
-            // What is reduced to what the path holds.
-            let reduced = curve::curve(self.epoch.curve).reduced(held).max(1);
+        let held = self.rate.held(smoothed).max(self.epoch.growth.window0).max(window.div_ceil(LEAST_SHARE));
+        if self.full == Full::At(self.prefix) && self.lost.len() == 1 {
+            // What is reduced to that.
+            let reduced = curve::curve(self.epoch.curve).reduced(held);
             let whole = u64::from(held) * u64::from(held) / u64::from(reduced);
-            return u32::try_from(whole).unwrap_or(u32::MAX).clamp(1, window);
+            return u32::try_from(whole).unwrap_or(u32::MAX).min(window);
         }
-        held.max(self.epoch.growth.window0).max(window.div_ceil(LEAST_SHARE)).min(window)
+        held.min(window)
     }
 }

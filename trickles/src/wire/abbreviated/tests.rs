@@ -35,8 +35,8 @@ prop_compose! {
 prop_compose! {
     /// A continuation of a train that begins where its first position's numbers do, which every server's does.
     fn presented()(continuation in continuations(), earned in varints()) -> Continuation {
-        let epoch = Epoch { flight: 0, ..continuation.epoch };
-        let earned = epoch.base - 1 + earned % (MAX_POSITION / 2);
+        let epoch = continuation.epoch;
+        let earned = epoch.first_position() - 1 + earned % (MAX_POSITION / 2);
         let ago = continuation.rooted_ago() / ROOTED_STEP * ROOTED_STEP;
         let first = train_start(&epoch, earned);
         Continuation { epoch, first, earned, ..continuation }.rooted_before(ago).unwrap()
@@ -185,7 +185,10 @@ fn what_needs_more_words_is_not_abbreviated() {
     let rooted = now - Duration::from_micros(u64::from(ROOTED_STEP) / 2);
     assert_eq!(of(&plain, Continuation { rooted, ..presented }), None);
     assert_eq!(of(&plain, Continuation { first: presented.first + 1, ..presented }), None);
-    // Earned by the flight before the epoch.
+    // What the flight before the epoch has earned is of a server's.
     let epoch = Epoch { flight: 20, ..epoch };
-    assert_eq!(of(&plain, Continuation { epoch, first: 1000, earned: 990, ..presented }), None);
+    assert!(
+        of(&plain, Continuation { epoch, first: epoch.share_start(990), earned: 990, ..presented }).is_some()
+    );
+    assert_eq!(of(&plain, Continuation { epoch, first: 1000, earned: 970, ..presented }), None);
 }
