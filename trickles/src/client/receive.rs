@@ -448,8 +448,10 @@ impl Client {
     }
 
     pub(super) fn enter_recovery(&mut self) {
+        let smoothed = self.rtt.smoothed();
+        let shortest = smoothed.saturating_sub(self.rtt.queueing());
         if let Some(flow) = self.flow.as_mut().filter(|flow| flow.has_lost_next())
-            && flow.recover(self.rtt.declared_below(flow.reduced(self.rtt.smoothed())), self.rtt.smoothed())
+            && flow.recover(self.rtt.declared_below(flow.reduced(smoothed)), smoothed, shortest)
         {
             self.rtt.start_epoch();
             self.slow_start = SlowStart::default();

@@ -37,12 +37,12 @@ impl Flow {
 
     /// Enters the next epoch if the first missing number is lost and every position before it is claimed:
     /// proportional rate reduction begins.
-    pub(crate) fn recover(&mut self, rtt: u32, smoothed: Duration) -> bool {
+    pub(crate) fn recover(&mut self, rtt: u32, smoothed: Duration, shortest: Duration) -> bool {
         let lost = self.prefix;
         if !self.has_lost_next() || self.claimed.first_gap(self.epoch.base, lost).is_some() {
             return false;
         }
-        let carried = self.carried(smoothed);
+        let carried = self.carried(smoothed, shortest);
         let Some(next) = self.epoch.recover(lost, carried, rtt) else { return false };
         self.full = Full::Unseen;
         let is_marked = std::mem::take(&mut self.marked_by_queue);
@@ -75,8 +75,9 @@ impl Flow {
     }
 
     /// From which window the loss of the first missing number reduces. An epoch that began with slow start may have one
-    /// far beyond what the path holds at the rate it has shown.
-    fn carried(&self, smoothed: Duration) -> u32 {
+    /// far beyond what the path holds at the rate it has shown. `smoothed`, `shortest`: round trips with queues and
+    /// without.
+    fn carried(&self, smoothed: Duration, shortest: Duration) -> u32 {
         const LEAST_SHARE: u32 = 4;
         let window = self.epoch.window(self.prefix - self.epoch.base);
         if self.epoch.growth.window0 >= self.epoch.growth.ssthresh {
@@ -84,9 +85,10 @@ impl Flow {
         }
         let held = self.rate.held(smoothed).max(self.epoch.growth.window0).max(window.div_ceil(LEAST_SHARE));
         if self.full == Full::At(self.prefix) && self.lost.len() == 1 {
-            // What is reduced to that.
+            // What is reduced to that, if it is hardly more than the path holds without a queue.
             let reduced = curve::curve(self.epoch.curve).reduced(held);
-            let whole = u64::from(held) * u64::from(held) / u64::from(reduced);
+            let kept = held.min(self.rate.held(shortest * 5 / 4)).max(reduced);
+            let whole = u64::from(held) * u64::from(kept) / u64::from(reduced);
             return u32::try_from(whole).unwrap_or(u32::MAX).min(window);
         }
         held.min(window)
