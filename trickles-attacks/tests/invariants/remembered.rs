@@ -124,7 +124,8 @@ fn it_is_refused_wherever_something_else_is_remembered() {
     assert_refused(&mut lab, &unrelated, liar.address, "lineage");
     // Proofs and positions are checked as those of a whole claim.
     let spec = show(&liar, &train, 0, train.fields.epoch.exit);
-    let far = Spec { runs: vec![train.fields.end() + 65..train.fields.end() + 66], ..spec.clone() };
+    let beyond = train.fields.end() + 65;
+    let far = Spec { runs: runs_of([beyond], 1), ..spec.clone() };
     let mut wrong = datagram.clone();
     let proof = datagram.len() - INPUT.len() - 4 - 1;
     wrong[proof] ^= 1;

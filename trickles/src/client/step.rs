@@ -200,13 +200,12 @@ impl Client {
         }
         let due =
             |overhead: usize| self.upload.due(&self.input, newest.any_order(), self.input_room(overhead));
-        if self.abbreviation.is_due()
-            && let Some(chunk) = due(AbbreviatedClaim::OVERHEAD)
-            && chunk.more
-            && (chunk.any_order || self.upload.goes_on())
-        {
-            return Some(Chunk { abbreviated: true, ..chunk });
+        let whole = due(CLAIM_OVERHEAD + newest.sealed.len())?;
+        // What fits into a whole request needs no other.
+        if whole.more && self.abbreviation.is_due() && (whole.any_order || self.upload.goes_on()) {
+            let abbreviated = due(AbbreviatedClaim::OVERHEAD).filter(|chunk| chunk.more);
+            return Some(abbreviated.map_or(whole, |chunk| Chunk { abbreviated: true, ..chunk }));
         }
-        due(CLAIM_OVERHEAD + newest.sealed.len())
+        Some(whole)
     }
 }
