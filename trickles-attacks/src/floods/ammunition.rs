@@ -1,14 +1,16 @@
 //! What the floods consist of.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::{Context, bail};
 use trickles::continuation::{Continuation, SEALED_LENGTH, Sealed};
 use trickles::epoch::{CurveId, Epoch};
 use trickles::time::Timestamp;
 use trickles::wire::{
-    Claim, ClaimKind, HELLO_OVERHEAD, Hello, Input, MAX_PACKET_SIZE, MIN_CLAIM, Request, Run, Runs, VERSION,
+    AbbreviatedClaim, BASE_PACKET_SIZE, Claim, ClaimKind, Frame, HELLO_OVERHEAD, Hello, Input,
+    MAX_PACKET_SIZE, MIN_CLAIM, Request, Response, Run, Runs, VERSION,
 };
 
 use super::flooder::{Source, Volley};
@@ -25,6 +27,8 @@ const ADDRESSES: u32 = 256;
 const LENGTHS: [usize; 8] = [1, 15, 63, 64, MIN_CLAIM, 600, 1200, 9000];
 /// How much the transfer moves whose requests are repeated.
 const RECORDED: u64 = 64 << 20;
+/// How long the server may stay silent.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How old a continuation is that is too old, by far.
 const STALE: Duration = Duration::from_secs(60);
 
@@ -38,6 +42,8 @@ pub enum Flood {
     Forged,
     /// Claims that look right up to the id of their key, which no server holds: each could bring a refusal.
     UnknownKey,
+    /// Abbreviated claims of a stream that the server remembers, right up to the masked tag: each could bring a refusal.
+    Abbreviated,
     /// Random bytes of mixed lengths from many addresses, half of which begin as this protocol does.
     Random,
     /// Hellos from many addresses, as short as they can be.
@@ -52,9 +58,10 @@ pub enum Flood {
 
 impl Flood {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Forged,
         Self::UnknownKey,
+        Self::Abbreviated,
         Self::Random,
         Self::ShortHellos,
         Self::LongHellos,
@@ -66,6 +73,7 @@ impl Flood {
         match self {
             Self::Forged => "flood of forged claims",
             Self::UnknownKey => "flood under an unknown key",
+            Self::Abbreviated => "flood of abbreviated claims",
             Self::Random => "flood of random bytes",
             Self::ShortHellos => "flood of Hellos, short",
             Self::LongHellos => "flood of Hellos, padded",
@@ -81,6 +89,12 @@ impl Flood {
         let volleys: Arc<[Volley]> = match self {
             Self::Forged => volleys(|_| Volley::of(MIN_CLAIM, || forged(&mut choices, now))),
             Self::UnknownKey => volleys(|_| Volley::of(MIN_CLAIM, || under_unknown_key(&mut choices, now))),
+            Self::Abbreviated => {
+                let socket = UdpSocket::bind((address(0), 0))?;
+                let fields = opened(server, &socket, &mut choices)?;
+                let volleys = volleys(|_| Volley::of(MIN_CLAIM, || abbreviated(&mut choices, &fields)));
+                return Ok(vec![Source::from_socket(socket, volleys)?]);
+            }
             Self::Random => volleys(|index| {
                 let length = LENGTHS[index % LENGTHS.len()];
                 Volley::of(length, || random(&mut choices, length))
@@ -161,6 +175,53 @@ fn under_unknown_key(choices: &mut Choices, now: Timestamp) -> Vec<u8> {
     let mut sealed = sealed(choices, Ipv4Addr::LOCALHOST, now);
     sealed[..2].copy_from_slice(&(SECRET.0 + 1).to_be_bytes());
     claim(choices, &sealed)
+}
+
+/// Opens a stream that brings input, and returns its continuation.
+fn opened(
+    server: &mut ServerProcess,
+    socket: &UdpSocket,
+    choices: &mut Choices,
+) -> anyhow::Result<Continuation> {
+    let request = hello(choices, usize::from(BASE_PACKET_SIZE));
+    server.ask(|to| Ok(socket.send_to(&request, to).map(drop)?))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let mut buffer = vec![0; usize::from(MAX_PACKET_SIZE)];
+    let length = socket.recv(&mut buffer).context("no answer to a Hello")?;
+    let Some(Response::Train(train)) = Response::parse(&buffer[..length]) else {
+        bail!("a Hello is refused")
+    };
+    let continuation = train.frames.iter().find_map(|frame| match frame {
+        Frame::Continuation(sealed) => Continuation::peek(sealed),
+        _ => None,
+    });
+    continuation.context("an opening without a continuation")
+}
+
+fn abbreviated(choices: &mut Choices, fields: &Continuation) -> Vec<u8> {
+    let mut sealed = [0; SEALED_LENGTH];
+    sealed.fill_with(|| choices.word() as u8);
+    let mut runs = Runs::default();
+    runs.push(Run { first: fields.first, count: 1 }, &[]);
+    let claim = Claim {
+        echo: choices.word(),
+        continuation: &sealed,
+        kind: ClaimKind::Continue { proven: fields.first + 1, proof: choices.word() },
+        exit: None,
+        packet_size: MAX_PACKET_SIZE,
+        runs,
+        user_continuation: &[],
+        input: None,
+        presumed: false,
+    };
+    let input = Input { offset: INPUT.len() as u64, bytes: &[0; MIN_CLAIM], fin: false };
+    let mut datagram = Vec::new();
+    if let Some(abbreviated) = AbbreviatedClaim::of(&claim, input, fields, &[0; 16]) {
+        Request::Abbreviated(abbreviated).emit(0, &mut datagram);
+    }
+    // All are of one length.
+    datagram.truncate(MIN_CLAIM);
+    datagram
 }
 
 /// A continuation of a flow of its own.
