@@ -201,19 +201,7 @@ fn opened(
 fn abbreviated(choices: &mut Choices, fields: &Continuation) -> Vec<u8> {
     let mut sealed = [0; SEALED_LENGTH];
     sealed.fill_with(|| choices.word() as u8);
-    let mut runs = Runs::default();
-    runs.push(Run { first: fields.first, count: 1 }, &[]);
-    let claim = Claim {
-        echo: choices.word(),
-        continuation: &sealed,
-        kind: ClaimKind::Continue { proven: fields.first + 1, proof: choices.word() },
-        exit: None,
-        packet_size: MAX_PACKET_SIZE,
-        runs,
-        user_continuation: &[],
-        input: None,
-        presumed: false,
-    };
+    let claim = made_up(choices, &sealed, Run { first: fields.first, count: 1 });
     let input = Input { offset: INPUT.len() as u64, bytes: &[0; MIN_CLAIM], fin: false };
     let mut datagram = Vec::new();
     if let Some(abbreviated) = AbbreviatedClaim::of(&claim, input, fields, &[0; 16]) {
@@ -247,22 +235,27 @@ fn sealed(choices: &mut Choices, client: Ipv4Addr, issued: Timestamp) -> Sealed 
 }
 
 fn claim(choices: &mut Choices, sealed: &Sealed) -> Vec<u8> {
+    let claim = made_up(choices, sealed, Run { first: 1, count: 4 });
+    let mut datagram = Vec::new();
+    Request::Claim(claim).emit(MIN_CLAIM, &mut datagram);
+    datagram
+}
+
+/// A Continue of one run, with a proof that is none.
+fn made_up<'a>(choices: &mut Choices, sealed: &'a Sealed, run: Run) -> Claim<'a> {
     let mut runs = Runs::default();
-    runs.push(Run { first: 1, count: 4 }, &[]);
-    let claim = Claim {
+    runs.push(run, &[]);
+    Claim {
         echo: choices.word(),
         continuation: sealed,
-        kind: ClaimKind::Continue { proven: 5, proof: choices.word() },
+        kind: ClaimKind::Continue { proven: run.positions().end, proof: choices.word() },
         exit: None,
         packet_size: MAX_PACKET_SIZE,
         runs,
         user_continuation: &[],
         input: None,
         presumed: false,
-    };
-    let mut datagram = Vec::new();
-    Request::Claim(claim).emit(MIN_CLAIM, &mut datagram);
-    datagram
+    }
 }
 
 /// The servers' time.

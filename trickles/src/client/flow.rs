@@ -96,7 +96,7 @@ pub(crate) struct Flow {
     pub(crate) return_to: Option<HeldTrain>,
     /// Whether a Hello has opened it.
     pub(crate) is_first: bool,
-    /// Whether a queue has marked a packet since the epoch began.
+    /// Whether a queue has marked a packet since the epoch began, or one has counted as marked.
     marked_by_queue: bool,
     /// Whether slow start is over though nothing is lost.
     full: Full,

@@ -202,7 +202,7 @@ impl Client {
             |overhead: usize| self.upload.due(&self.input, newest.any_order(), self.input_room(overhead));
         let whole = due(CLAIM_OVERHEAD + newest.sealed.len())?;
         // What fits into a whole request needs no other.
-        if whole.more && self.abbreviation.is_due() && (whole.any_order || self.upload.goes_on()) {
+        if whole.more && self.abbreviation.is_due() && (whole.any_order || !self.upload.is_again()) {
             let abbreviated = due(AbbreviatedClaim::OVERHEAD).filter(|chunk| chunk.more);
             return Some(abbreviated.map_or(whole, |chunk| Chunk { abbreviated: true, ..chunk }));
         }

@@ -220,9 +220,9 @@ impl Upload {
         self.requests.binary_search_by_key(&order(echo), |request| order(request.echo)).ok()
     }
 
-    /// Whether input in order goes on from what is on its way, and is not taken up again.
-    pub(crate) fn goes_on(&self) -> bool {
-        !self.is_again
+    /// Whether input in order has been taken up again, and nothing has been consumed since.
+    pub(crate) fn is_again(&self) -> bool {
+        self.is_again
     }
 
     /// The server has said how the stream goes on: its input is acknowledged up to `front`. `any_order`: what follows is

@@ -53,8 +53,9 @@ pub struct ServerConfig {
     /// Most notices and Refreshes a second that are for authentic requests, refusals apart; an eighth of them at
     /// once.
     pub notices_per_second: u32,
-    /// Most refusals a second, an eighth of them at once, those of abbreviated claims and all others apart. Anybody can ask for one, by a claim that was granted
-    /// before or is sealed under an unknown key, and each costs a system call.
+    /// Most refusals a second, an eighth of them at once, those of abbreviated claims and all others apart. Anybody
+    /// can ask for one, by a claim that was granted before or is sealed under an unknown key, and each costs a system
+    /// call.
     pub refusals_per_second: u32,
     /// Most Hellos that are answered a second, an eighth of them at once. Anybody can send Hellos from anywhere,
     /// and each costs as much as a small answer: this leaves the rest of the server's time to clients that it
@@ -62,8 +63,8 @@ pub struct ServerConfig {
     /// service of many short streams needs more.
     pub hellos_per_second: u32,
     /// Of how many streams the newest user continuation is remembered, so that their clients can send input
-    /// without waiting for each answer, and leave out of it what the server knows; up to 5 KiB each, and 65,536 of them at
-    /// most. It is never needed for anything else.
+    /// without waiting for each answer, and leave out of it what the server knows; up to 5 KiB each, and 65,536 of
+    /// them at most. It is never needed for anything else.
     pub input_cache: usize,
 }
 

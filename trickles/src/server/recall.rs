@@ -45,10 +45,13 @@ impl Server {
         arrival: Arrival,
     ) -> Result<(Continuation, Asked<'a>), Refusal> {
         let forgotten = Refusal(Discard::Forgotten, Some(Notice::Forgotten));
-        let Some(remembered) = self.inputs.recall(claim.stream, arrival.now) else { return Err(forgotten) };
+        let remembered = self.inputs.recall(claim.stream, arrival.now);
+        let Some(remembered) = remembered.filter(|remembered| !remembered.user.input_closed) else {
+            return Err(forgotten);
+        };
         let (mask, from) = (remembered.user.mask(), arrival.from);
-        let candidates = remembered.issued.iter().rev().filter(|(issued, _)| claim.is_of(issued.tag));
-        let authentic = candidates.filter(|_| !remembered.user.input_closed).find_map(|(issued, size)| {
+        let mut candidates = remembered.issued.iter().rev().filter(|(issued, _)| claim.is_of(issued.tag));
+        let authentic = candidates.find_map(|(issued, size)| {
             let (continuation, tag) = claim.presented(issued, &mask, from.port(), arrival.now)?;
             let (keys, body) = (self.seal.ring.get(continuation.key)?, continuation.encode());
             let verified = self.seal.verify(keys, Purpose::Continuation, Some(from.ip()), &body, &tag);
