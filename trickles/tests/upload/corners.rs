@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use trickles::client::ClientConfig;
 use trickles::server::{Application, Event, Next, Output, Reset, Unanswered};
+use trickles::time::Timestamp;
 use trickles_netem::Path;
 
 use crate::common::{World, path};
 
+/// For how long the end of the range is put off.
+const PATIENCE: Duration = Duration::from_millis(100);
 const LINE: &[u8] = b"a shelf\n";
 /// How much is taken in any order behind the line.
 const SHELF: u64 = 100_000;
@@ -21,9 +24,9 @@ struct Shelf {
     /// Whether nothing is ever stored.
     full: bool,
     requests: u64,
-    /// How often the end of the range was shown, and how often its answer is put off.
-    ends: u64,
-    busy: u64,
+    /// When the end of the range was shown, and how often its answer is put off.
+    ends: Vec<Timestamp>,
+    busy: u32,
 }
 
 impl Application for Shelf {
@@ -33,10 +36,10 @@ impl Application for Shelf {
             return Err(Unanswered::Later(delay));
         }
         if event.state == Some(b"line") {
-            self.ends += 1;
+            self.ends.push(event.now);
             if self.busy > 0 {
                 self.busy -= 1;
-                return Err(Unanswered::Later(Duration::from_millis(100)));
+                return Err(Unanswered::Later(PATIENCE));
             }
         }
         let (bytes, fin) = event.input.map_or((&[][..], false), |input| (input.bytes, input.fin));
@@ -97,18 +100,22 @@ fn input_that_ends_with_the_line_ends_the_range_too() {
 #[test]
 fn the_end_of_a_range_is_shown_once() {
     let input = [LINE, &[7; SHELF as usize]].concat();
-    for (busy, patience) in [(0, 0), (1, 100), (3, 300)] {
+    for busy in [0, 1, 3] {
         let mut world = world(&input, false);
         world.application.busy = busy;
         world.clients[0].client.shutdown();
         world.run_until(Duration::from_secs(5));
         let client = &world.clients[0];
         assert!(client.client.is_flushed(), "{:?}", client.client.failure());
-        assert_eq!(world.application.ends, 1 + busy);
+        let ends = &world.application.ends;
+        assert_eq!(ends.len() as u32, 1 + busy);
+        // Whoever asks for patience is not asked again at once.
+        assert!(ends.windows(2).all(|pair| pair[1].since(pair[0]) >= PATIENCE), "{ends:?}");
         let finished = client.finished_at.unwrap();
         println!("put off {busy} times: {finished:?}");
         // In order it would take five round trips.
-        assert!(finished < Duration::from_millis(6 * 20 + patience + busy * 40), "{finished:?}");
+        let round_trip = Duration::from_millis(20);
+        assert!(finished < round_trip * 6 + (PATIENCE + round_trip * 2) * busy, "{finished:?}");
     }
 }
 
