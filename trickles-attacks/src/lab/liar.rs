@@ -195,7 +195,12 @@ impl Liar {
         let (Kind::Continue { proven: end } | Kind::Recover { lost: end, .. }) = spec.kind else {
             return None;
         };
-        let claim = self.claimed(spec, self.proof(&spec.epoch(), spec.train.fields.tag, end)?);
+        self.abbreviated_with_proof(spec, self.proof(&spec.epoch(), spec.train.fields.tag, end)?)
+    }
+
+    /// The abbreviated claim with a proof made up.
+    pub fn abbreviated_with_proof(&self, spec: &Spec<'_>, proof: u64) -> Option<Vec<u8>> {
+        let claim = self.claimed(spec, proof);
         let mask = UserContinuation::peek(&self.user)?.mask();
         let abbreviated = AbbreviatedClaim::of(&claim, spec.input?, &spec.train.fields, &mask)?;
         let mut datagram = Vec::new();

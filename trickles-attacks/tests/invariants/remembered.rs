@@ -97,7 +97,7 @@ fn it_is_refused_wherever_something_else_is_remembered() {
         forgotten += 1;
     };
     // Any bit of what is presented.
-    for bit in 8 * 10..8 * (datagram.len() - INPUT.len() - 4 - 8 - 1 - 2) {
+    for bit in 8 * 10..8 * (datagram.len() - INPUT.len() - 4 - 1 - 2) {
         let mut forged = datagram.clone();
         forged[bit / 8] ^= 1 << (bit % 8);
         let before = lab.server.stats().discarded_total();
@@ -122,19 +122,17 @@ fn it_is_refused_wherever_something_else_is_remembered() {
     };
     let unrelated = behind.abbreviated(&show(&behind, &train, 0, train.fields.epoch.exit)).unwrap();
     assert_refused(&mut lab, &unrelated, liar.address, "lineage");
-    // Proofs and positions are checked as those of a whole claim.
+    // A proof that is none.
     let spec = show(&liar, &train, 0, train.fields.epoch.exit);
-    let beyond = train.fields.end() + 65;
-    let far = Spec { runs: runs_of([beyond], 1), ..spec.clone() };
-    let mut wrong = datagram.clone();
-    let proof = datagram.len() - INPUT.len() - 4 - 1;
-    wrong[proof] ^= 1;
-    for (datagram, reason) in [(Some(wrong), Discard::Proof), (liar.abbreviated(&far), Discard::Field)] {
-        let Some(datagram) = datagram else { continue };
-        let before = lab.discarded(reason);
-        assert_eq!(lab.exchange_presenting(&mut Endless, &train.fields, &datagram, liar.address).packets, 0);
-        assert_eq!(lab.discarded(reason), before + 1);
+    for proof in [0, 1, u64::MAX, 1 << 63] {
+        assert_refused(&mut lab, &liar.abbreviated_with_proof(&spec, proof).unwrap(), liar.address, "proof");
     }
+    // What is declared is checked as in a whole claim.
+    let kind = Kind::Recover { lost: train.fields.first + 1, rtt: 10_000 };
+    let nothing_held = liar.abbreviated(&Spec { kind, carried: Some(0), ..spec.clone() }).unwrap();
+    let before = lab.discarded(Discard::Field);
+    assert_eq!(lab.exchange_presenting(&mut Endless, &train.fields, &nothing_held, liar.address).packets, 0);
+    assert_eq!(lab.discarded(Discard::Field), before + 1);
     // It is granted once, and to nobody after the keys have changed.
     assert_eq!(lab.exchange_presenting(&mut Endless, &train.fields, &datagram, liar.address).packets, 1);
     let again = lab.exchange_presenting(&mut Endless, &train.fields, &datagram, liar.address);

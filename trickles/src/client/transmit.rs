@@ -405,7 +405,9 @@ impl Client {
         let abbreviated = AbbreviatedClaim::of(claim, input, fields, &self.outputs.newest()?.mask)?;
         // It cannot say that the input ends.
         let room = self.input_room(abbreviated.length()) as u64;
-        (chunk.any_order || chunk.start + room < self.input.end()).then_some(abbreviated)
+        let is_long = (chunk.end - chunk.start).saturating_add(abbreviated.length() as u64)
+            >= AbbreviatedClaim::LEAST as u64;
+        (is_long && (chunk.any_order || chunk.start + room < self.input.end())).then_some(abbreviated)
     }
 }
 

@@ -374,8 +374,13 @@ impl Server {
     }
 
     fn check_proof(&self, continuation: &Continuation, proven: u64, proof: u64) -> Result<(), Refusal> {
-        let expected = self.nonces(continuation).of(continuation.epoch.base..proven);
-        if nonce::proves(proof, expected) { Ok(()) } else { Err(Discard::Proof.into()) }
+        let proves = nonce::proves(proof, self.proof(continuation, proven));
+        if proves { Ok(()) } else { Err(Discard::Proof.into()) }
+    }
+
+    /// What proves that all numbers of the epoch before `proven` were received.
+    pub(super) fn proof(&self, continuation: &Continuation, proven: u64) -> u64 {
+        self.nonces(continuation).of(continuation.epoch.base..proven)
     }
 
     fn opening(&self, claim: &Asked<'_>, epoch: Epoch, now: Timestamp) -> Result<Plan, Refusal> {

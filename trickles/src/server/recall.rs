@@ -52,13 +52,15 @@ impl Server {
         let (mask, from) = (remembered.user.mask(), arrival.from);
         let mut candidates = remembered.issued.iter().rev().filter(|(issued, _)| claim.is_of(issued.tag));
         let authentic = candidates.find_map(|(issued, size)| {
-            let (continuation, tag) = claim.presented(issued, &mask, from.port(), arrival.now)?;
+            let continuation = claim.presented(issued, from.port(), arrival.now)?;
+            let (runs, proven) = claim.claimed(&continuation)?;
+            let proof = self.proof(&continuation, proven);
             let (keys, body) = (self.seal.ring.get(continuation.key)?, continuation.encode());
+            let tag = claim.tag(&mask, proof);
             let verified = self.seal.verify(keys, Purpose::Continuation, Some(from.ip()), &body, &tag);
-            verified.then_some((continuation, *size))
+            verified.then_some((continuation, runs, claim.kind(proven, proof), *size))
         });
-        let Some((continuation, packet_size)) = authentic else { return Err(forgotten) };
-        let (runs, kind) = claim.claimed(&continuation).ok_or(Discard::Field)?;
+        let Some((continuation, runs, kind, packet_size)) = authentic else { return Err(forgotten) };
         let asked = Asked {
             echo: claim.echo,
             kind,

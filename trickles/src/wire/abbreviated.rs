@@ -61,22 +61,24 @@ pub struct AbbreviatedClaim<'a> {
     pub rooted_ago: u32,
     /// UDP payload bytes of the train.
     pub bytes: u32,
-    /// The continuation's tag, masked for the user continuation that takes the input.
+    /// The continuation's tag, masked for the user continuation that takes the input and for the proof.
     pub tag: [u8; TAG_LENGTH],
     /// The runs of claimed positions: how far each begins behind the one before it, the first one behind `earned`, and how
     /// many positions it has.
     pub runs: ArrayVec<(u64, u8), MAX_RUNS>,
     /// What is asked for.
     pub kind: AbbreviatedKind,
-    /// The XOR of the nonces.
-    pub proof: u64,
     /// The input, at least one byte and no end.
     pub input: Input<'a>,
 }
 
 impl<'a> AbbreviatedClaim<'a> {
     /// Most bytes that an abbreviated Continue of one run has besides the input.
-    pub const OVERHEAD: usize = HEADER + 2 + 1 + 8 + 1 + 3 + 8 + 8 + TAG_LENGTH + 8 + 1 + 8 + 8 + 8;
+    pub const OVERHEAD: usize = HEADER + 2 + 1 + 8 + 1 + 3 + 8 + 8 + TAG_LENGTH + 8 + 1 + 8 + 8;
+
+    /// How many bytes one should have: an answer of one packet with a whole continuation is no longer than three times
+    /// that, and may come to any address.
+    pub const LEAST: usize = 64;
 
     /// For how long after it has come a continuation can be presented like this: a quarter of what the bits that travel of
     /// its time tell apart.
@@ -126,10 +128,9 @@ impl<'a> AbbreviatedClaim<'a> {
                 .filter(|ago| ago.is_multiple_of(ROOTED_STEP))
                 .map(|ago| ago / ROOTED_STEP)?,
             bytes: presented.bytes,
-            tag: masked(*tag, mask),
+            tag: masked(tag, mask, proof),
             runs,
             kind,
-            proof,
             input,
         })
     }
@@ -139,16 +140,9 @@ impl<'a> AbbreviatedClaim<'a> {
         self.epoch == epoch_bits(epoch)
     }
 
-    /// The presented continuation and its tag, `None` if no server has sealed that one. `remembered`: another
-    /// continuation of its epoch from the same issuer, `mask`: that of the user continuation that is remembered, `port`:
-    /// where the client is.
-    pub fn presented(
-        &self,
-        remembered: &Continuation,
-        mask: &Mask,
-        port: u16,
-        now: Timestamp,
-    ) -> Option<(Continuation, [u8; TAG_LENGTH])> {
+    /// The presented continuation, `None` if no server has sealed that one. `remembered`: another continuation of its epoch
+    /// from the same issuer, `port`: where the client is.
+    pub fn presented(&self, remembered: &Continuation, port: u16, now: Timestamp) -> Option<Continuation> {
         if self.earned > MAX_POSITION {
             return None;
         }
@@ -164,11 +158,12 @@ impl<'a> AbbreviatedClaim<'a> {
             ..*remembered
         };
         let ago = self.rooted_ago.checked_mul(ROOTED_STEP)?;
-        Some((fields.rooted_before(ago)?, masked(self.tag, mask)))
+        fields.rooted_before(ago)
     }
 
-    /// The claimed positions, and what is claimed of them, if these are the fields of the `presented` continuation.
-    pub fn claimed(&self, presented: &Continuation) -> Option<(Runs, ClaimKind)> {
+    /// The claimed positions, and up to which number receipt is proven, if these are the fields of the `presented`
+    /// continuation.
+    pub fn claimed(&self, presented: &Continuation) -> Option<(Runs, u64)> {
         let (mut runs, mut end) = (Runs::default(), presented.earned);
         for &(gap, count) in &self.runs {
             let run = Run { first: end.checked_add(gap)?, count };
@@ -177,17 +172,27 @@ impl<'a> AbbreviatedClaim<'a> {
             }
             end = run.positions().end;
         }
-        let proof = self.proof;
-        let kind = match self.kind {
-            AbbreviatedKind::Continue { behind } => {
-                ClaimKind::Continue { proven: end.checked_add(behind)?, proof }
-            }
-            AbbreviatedKind::Recover { lost, carried, rtt } => {
-                let lost = presented.epoch.base.checked_add(lost)?;
-                ClaimKind::Recover { lost, carried, rtt, proof }
-            }
+        let proven = match self.kind {
+            AbbreviatedKind::Continue { behind } => end.checked_add(behind)?,
+            AbbreviatedKind::Recover { lost, .. } => presented.epoch.base.checked_add(lost)?,
         };
-        Some((runs, kind))
+        Some((runs, proven))
+    }
+
+    /// The tag of the presented continuation, if the user continuation that is remembered has this `mask`, and receipt of
+    /// what is proven this `proof`.
+    pub fn tag(&self, mask: &Mask, proof: u64) -> [u8; TAG_LENGTH] {
+        masked(&self.tag, mask, proof)
+    }
+
+    /// What is claimed of the positions, with what [`claimed`](Self::claimed) says is proven.
+    pub fn kind(&self, proven: u64, proof: u64) -> ClaimKind {
+        match self.kind {
+            AbbreviatedKind::Continue { .. } => ClaimKind::Continue { proven, proof },
+            AbbreviatedKind::Recover { carried, rtt, .. } => {
+                ClaimKind::Recover { lost: proven, carried, rtt, proof }
+            }
+        }
     }
 
     /// Length without input, in bytes.
@@ -201,7 +206,7 @@ impl<'a> AbbreviatedClaim<'a> {
         let runs: usize = self.runs.iter().map(|&(gap, _)| varint_length(gap) + 1).sum();
         let offset = varint_length(self.input.offset);
         let train = [self.earned, self.rooted_ago.into(), self.bytes.into()].map(varint_length);
-        HEADER + 2 + 1 + 1 + 3 + train.iter().sum::<usize>() + TAG_LENGTH + runs + kind + 8 + offset
+        HEADER + 2 + 1 + 1 + 3 + train.iter().sum::<usize>() + TAG_LENGTH + runs + kind + offset
     }
 
     pub(super) fn parse(recovers: bool, echo: u64, mut body: Reader<'a>) -> Option<Self> {
@@ -228,7 +233,6 @@ impl<'a> AbbreviatedClaim<'a> {
                     rtt: short_varint(&mut body)?,
                 },
             },
-            proof: body.u64()?,
             input: Input { offset: body.varint()?, bytes: body.rest(), fin: false },
         };
         (!claim.input.bytes.is_empty()).then_some(claim)
@@ -261,7 +265,6 @@ impl<'a> AbbreviatedClaim<'a> {
                 out.put_varint(rtt.into());
             }
         }
-        out.put_u64(self.proof);
         out.put_varint(self.input.offset);
         out.put(self.input.bytes);
     }
@@ -280,10 +283,9 @@ fn short_varint(reader: &mut Reader<'_>) -> Option<u32> {
     u32::try_from(reader.varint()?).ok()
 }
 
-/// A tag that is good only beside one user continuation, or the tag again from that.
-fn masked(mut tag: [u8; TAG_LENGTH], mask: &Mask) -> [u8; TAG_LENGTH] {
-    tag.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
-    tag
+/// A tag that is good only beside one user continuation and with one proof, or the tag again from that.
+fn masked(tag: &[u8; TAG_LENGTH], mask: &Mask, proof: u64) -> [u8; TAG_LENGTH] {
+    (u128::from_be_bytes(*tag) ^ u128::from_be_bytes(*mask) ^ u128::from(proof)).to_be_bytes()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ fn varints() -> impl Strategy<Value = u64> {
 prop_compose! {
     pub(in crate::wire) fn abbreviated()(
         (echo, stream, count, issued, tag) in any::<(u64, u16, u8, u32, [u8; TAG_LENGTH])>(),
-        (rooted_ago, bytes, epoch, proof) in any::<(u32, u32, u8, u64)>(),
+        (rooted_ago, bytes, epoch) in any::<(u32, u32, u8)>(),
         offset in varints(),
         (earned, varint, carried, rtt, recovers) in (varints(), varints(), any::<u32>(), any::<u32>(), any::<bool>()),
         runs in prop::collection::vec((varints(), any::<u8>()), 1..=MAX_RUNS),
@@ -26,7 +26,7 @@ prop_compose! {
         };
         AbbreviatedClaim {
             echo, stream, epoch: epoch % 32, earned, count, issued: issued >> 8, rooted_ago, bytes, tag,
-            runs: runs.into_iter().collect(), kind, proof,
+            runs: runs.into_iter().collect(), kind,
             input: Input { offset, bytes: input.leak(), fin: false },
         }
     }
@@ -106,17 +106,20 @@ proptest! {
         let Continuation { key, birth_key, issuer, stream, flow, tag: name, epoch, .. } = presented;
         let remembered = Continuation { key, birth_key, issuer, stream, flow, tag: name, epoch, ..other };
         let now = presented.issued + Duration::from_micros(since);
-        let (restored, read) = abbreviated.presented(&remembered, &mask, presented.port, now).unwrap();
-        prop_assert_eq!((restored, read), (presented, tag));
+        prop_assert_eq!(abbreviated.presented(&remembered, presented.port, now), Some(presented));
         prop_assert!(abbreviated.is_of(name) && !abbreviated.is_of(name ^ 1 << 4));
-        prop_assert_eq!(abbreviated.claimed(&restored), Some((runs, kind)));
+        let (read, proven) = abbreviated.claimed(&presented).unwrap();
+        prop_assert_eq!((read, abbreviated.kind(proven, proof)), (runs, kind));
+        prop_assert_eq!(abbreviated.tag(&mask, proof), tag);
         prop_assert_eq!(abbreviated.input, input);
-        // To whoever remembers something else the tag says nothing.
+        // To whoever remembers something else, or knows of another proof, the tag says nothing.
         for byte in 0..TAG_LENGTH {
             let mut other = mask;
             other[byte] ^= 1;
-            let (_, read) = abbreviated.presented(&remembered, &other, presented.port, now).unwrap();
-            prop_assert!(read != tag);
+            prop_assert!(abbreviated.tag(&other, proof) != tag);
+        }
+        for bit in 0..u64::BITS {
+            prop_assert!(abbreviated.tag(&mask, proof ^ 1 << bit) != tag);
         }
     }
 
@@ -125,10 +128,10 @@ proptest! {
     fn restoring_is_total(
         abbreviated in abbreviated(),
         remembered in continuations(),
-        (mask, port, now) in any::<(Mask, u16, u64)>(),
+        (port, now) in any::<(u16, u64)>(),
     ) {
         let now = Timestamp::from_micros(now);
-        if let Some((presented, _)) = abbreviated.presented(&remembered, &mask, port, now) {
+        if let Some(presented) = abbreviated.presented(&remembered, port, now) {
             prop_assert_eq!(Continuation::decode(&presented.encode()), Some(presented));
             if let Some((runs, _)) = abbreviated.claimed(&presented) {
                 prop_assert!(runs.span().start >= presented.earned);
