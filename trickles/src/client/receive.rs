@@ -87,8 +87,8 @@ impl Client {
         let hold =
             if others { self.take_others(train, first, presented.as_ref(), whole) } else { Duration::ZERO };
         self.take_data(train);
-        if let Some(numbers) = numbers.filter(|_| arrival.new) {
-            self.note_arrival(train, numbers, arrival.elapsed.map(|elapsed| elapsed.saturating_sub(hold)));
+        if arrival.new {
+            self.note_arrival(train, arrival.elapsed.map(|elapsed| elapsed.saturating_sub(hold)));
         }
         self.settle_input();
         None
@@ -230,7 +230,7 @@ impl Client {
         self.outputs.is_regenerated(offset, &request.presented, echo)
     }
 
-    fn note_arrival(&mut self, train: &Train<'_>, numbers: Range<u64>, sample: Option<Duration>) {
+    fn note_arrival(&mut self, train: &Train<'_>, sample: Option<Duration>) {
         // What the old epoch still yields makes its Restart superfluous.
         if matches!(self.opening, Some(Opening { kind: OpeningKind::Restart { .. }, .. })) {
             self.abandon_opening();
@@ -245,9 +245,8 @@ impl Client {
         self.slow_start.acknowledged(u64::from(train.span));
         if let Some(sample) = sample {
             self.rtt.sample(sample);
-            let next = flow.runs.back().map_or(flow.highest, |run| run.numbers.end);
             let in_flight = || flow.in_flight();
-            if flow.in_slow_start() && self.slow_start.sample(numbers.start, next, in_flight, sample) {
+            if flow.in_slow_start() && self.slow_start.sample(sample, in_flight, self.now) {
                 match train.span > 1 && self.upload.find(train.echo).is_some() {
                     true => flow.exit_slow_start_of_requests(),
                     false => flow.exit_slow_start(self.rtt.declared()),

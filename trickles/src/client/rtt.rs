@@ -48,10 +48,14 @@ impl Rtt {
         self.smoothed.unwrap_or(INITIAL / 3)
     }
 
+    /// The path's own round trip: the smallest sample.
+    pub(crate) fn shortest(&self) -> Duration {
+        self.path_min.unwrap_or(self.smoothed())
+    }
+
     /// What queues have added to the path's own round trip of late.
     pub(crate) fn queueing(&self) -> Duration {
-        let path = self.path_min.unwrap_or_default();
-        self.smoothed.map_or(Duration::ZERO, |smoothed| smoothed.saturating_sub(path))
+        self.smoothed().saturating_sub(self.shortest())
     }
 
     pub(crate) fn probe_timeout(&self) -> Duration {
@@ -82,75 +86,53 @@ const MIN_THRESHOLD: Duration = Duration::from_millis(4);
 const MAX_THRESHOLD: Duration = Duration::from_millis(16);
 /// Conservative slow start grows by one packet for this many.
 const GROWTH_DIVISOR: u64 = 4;
-/// RFC 9406 takes 5. Here what conservative slow start holds back stays owed to the flow and returns when it
-/// ends, so a long one would end in a burst.
-const CONSERVATIVE_ROUNDS: u32 = 2;
+/// Into how many parts a round trip is divided. RFC 9406 measures whole rounds, since windows that leave as bursts make a
+/// queue for part of each; these do not, and what fills a path in the middle of a round is seen as soon.
+const PARTS: u32 = 16;
 
-/// Watches round-trip times during slow start. A round ends when the number that was next to be claimed at its
-/// beginning arrives.
+/// Watches round-trip times during slow start, part by part: each of so many samples and so long a time.
+///
+/// Where the smallest sample of a part shows a queue, slow start is conservative; where that of the next part does too, it
+/// is over. RFC 9406 is conservative for 5 rounds. Here what conservative slow start holds back stays owed to the flow and
+/// returns when it ends, so a long one would end in a burst.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SlowStart {
-    round_end: u64,
+    /// When the part began.
+    since: Timestamp,
     samples: u32,
-    round_min: Option<Duration>,
-    last_min: Option<Duration>,
-    conservative: Option<Conservative>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Conservative {
-    baseline: Duration,
-    rounds: u32,
-    /// Packets allowed in flight, in quarters.
-    limit: u64,
+    part_min: Option<Duration>,
+    /// The smallest sample of the parts before.
+    lowest: Option<Duration>,
+    /// Packets allowed in flight while it is conservative, in quarters.
+    limit: Option<u64>,
 }
 
 impl SlowStart {
     /// Packets that may be in flight while slow start is conservative.
     pub(crate) fn flight_limit(&self) -> Option<u64> {
-        self.conservative.map(|state| state.limit / GROWTH_DIVISOR)
+        self.limit.map(|limit| limit / GROWTH_DIVISOR)
     }
 
     /// Counts arrived packets.
     pub(crate) fn acknowledged(&mut self, packets: u64) {
-        if let Some(state) = &mut self.conservative {
-            state.limit += packets;
-        }
+        self.limit = self.limit.map(|limit| limit + packets);
     }
 
-    /// Takes the sample of a train that begins at `number`, while `in_flight` packets are out and numbers up
-    /// to `next` have been claimed. Returns whether slow start is over.
-    pub(crate) fn sample(
-        &mut self,
-        number: u64,
-        next: u64,
-        in_flight: impl Fn() -> u64,
-        sample: Duration,
-    ) -> bool {
-        if number >= self.round_end {
-            self.round_end = next;
-            self.last_min = self.round_min.take();
-            self.samples = 0;
-            if let Some(state) = &mut self.conservative {
-                state.rounds += 1;
-                if state.rounds > CONSERVATIVE_ROUNDS {
-                    return true;
-                }
-            }
-        }
+    /// Takes a sample, while `in_flight` packets are out. Returns whether slow start is over.
+    pub(crate) fn sample(&mut self, sample: Duration, in_flight: impl Fn() -> u64, now: Timestamp) -> bool {
         self.samples += 1;
-        let min = self.round_min.map_or(sample, |min| min.min(sample));
-        self.round_min = Some(min);
-        let Some(last) = self.last_min.filter(|_| self.samples >= SAMPLES) else { return false };
-        match self.conservative {
-            None if min >= last + (last / 8).clamp(MIN_THRESHOLD, MAX_THRESHOLD) => {
-                let limit = (in_flight() + 1) * GROWTH_DIVISOR;
-                self.conservative = Some(Conservative { baseline: min, rounds: 0, limit });
-            }
-            Some(state) if min < state.baseline => self.conservative = None,
-            _ => {}
+        let min = self.part_min.map_or(sample, |min| min.min(sample));
+        let lowest = self.lowest.unwrap_or(min);
+        let is_queueing = min >= lowest + (lowest / 8).clamp(MIN_THRESHOLD, MAX_THRESHOLD);
+        self.part_min = Some(min);
+        self.limit = self.limit.filter(|_| is_queueing);
+        if self.samples < SAMPLES || now.since(self.since) < lowest / PARTS {
+            return false;
         }
-        false
+        let is_over = self.limit.is_some();
+        let limit = self.limit.or_else(|| is_queueing.then(|| (in_flight() + 1) * GROWTH_DIVISOR));
+        *self = Self { since: now, samples: 0, part_min: None, lowest: Some(lowest.min(min)), limit };
+        is_over
     }
 }
 
@@ -180,5 +162,56 @@ impl Pacer {
     pub(crate) fn claimed(&mut self, packets: u64, interval: Duration, burst: Duration, now: Timestamp) {
         let factor = u32::try_from(packets).unwrap_or(u32::MAX);
         self.next = self.next.max(now - burst) + interval.saturating_mul(factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Milliseconds after which slow start ends, if there is a sample every millisecond, of so many.
+    fn ends_at(round_trip: impl Fn(u64) -> u64) -> Option<u64> {
+        let mut slow_start = SlowStart::default();
+        (1..4000).find(|&at| {
+            slow_start.sample(Duration::from_millis(round_trip(at)), || 400, Timestamp::from_millis(at))
+        })
+    }
+
+    #[test]
+    fn a_queue_that_grows_in_the_middle_of_a_round_ends_slow_start_within_it() {
+        assert_eq!(ends_at(|_| 100), None);
+        // 13 ms are more than an eighth; two parts of 8 samples have to show them.
+        let end = ends_at(|at| if at < 1010 { 100 } else { 113 }).unwrap();
+        assert!((1010 + 16..1010 + 26).contains(&end), "{end}");
+        assert_eq!(ends_at(|at| if at < 1010 { 100 } else { 112 }), None);
+    }
+
+    #[test]
+    fn delays_that_vary_do_not_end_it() {
+        // One in 8 finds no queue.
+        assert_eq!(ends_at(|at| if at % 8 == 0 { 100 } else { 140 }), None);
+        // What is over within two parts is no queue either.
+        assert_eq!(ends_at(|at| if (1010..1022).contains(&at) { 140 } else { 100 }), None);
+    }
+
+    #[test]
+    fn growth_is_slow_while_a_queue_may_be_growing() {
+        let mut slow_start = SlowStart::default();
+        let mut at = 0;
+        let mut part = |slow_start: &mut SlowStart, round_trip| {
+            for _ in 0..13 {
+                at += 1;
+                let now = Timestamp::from_millis(at);
+                assert!(!slow_start.sample(Duration::from_millis(round_trip), || 400, now));
+            }
+        };
+        part(&mut slow_start, 100);
+        assert_eq!(slow_start.flight_limit(), None);
+        part(&mut slow_start, 120);
+        assert_eq!(slow_start.flight_limit(), Some(401));
+        slow_start.acknowledged(8);
+        assert_eq!(slow_start.flight_limit(), Some(403));
+        part(&mut slow_start, 100);
+        assert_eq!(slow_start.flight_limit(), None);
     }
 }
