@@ -225,6 +225,70 @@ fn a_loss_in_slow_start_leaves_the_path_full() {
     }
 }
 
+/// A queue of a round trip or more is noticed before it is full, and one whose delays vary is not taken for one.
+#[test]
+fn slow_start_does_not_overrun_a_long_queue() {
+    let down = |mbit, round_trips, queue: f64| {
+        let one_way = ONE_WAY * round_trips;
+        let product = (mbit * 1_000_000 / 8) as f64 * 2.0 * one_way.as_secs_f64();
+        path(mbit, one_way, (product * queue) as usize)
+    };
+    for (path, seconds, most) in [
+        (down(100, 1, 4.0), 4, 0),
+        (down(100, 7, 1.0), 6, 0),
+        (down(500, 2, 4.0), 4, 0),
+        (down(20, 2, 1.0), 4, 100),
+    ] {
+        let up = Path { delay: path.delay, ..ample() };
+        let mut world = World::new(up, path.clone(), 1);
+        world.fetch(FOREVER, Duration::ZERO, ClientConfig { receive_buffer: 64 << 20, ..config() });
+        world.run_until(SECOND * seconds);
+        let dropped = world.down.stats().dropped_queue;
+        println!("{:?} bit/s, {:?}: {dropped} dropped", path.rate.unwrap(), path.delay * 2);
+        assert!(dropped <= most, "{path:?}: {dropped}");
+        assert!(
+            world.goodput(0, SECOND * (seconds - 1), SECOND * seconds)
+                > 0.93 * path.rate.unwrap() as f64 / 1e6
+        );
+    }
+    let goodput = |seed| {
+        let varying = |path| Path { jitter: Duration::from_millis(10), ..path };
+        let mut world = World::new(varying(ample()), varying(path(100, ONE_WAY, bdp(100))), seed);
+        world.fetch(FOREVER, Duration::ZERO, config());
+        world.run_until(SECOND * 3);
+        world.goodput(0, Duration::ZERO, SECOND * 3)
+    };
+    let mut goodputs: Vec<f64> = (1..10).map(goodput).collect();
+    goodputs.sort_by(f64::total_cmp);
+    println!("10 ms of jitter, 3 s, 9 runs: {goodputs:.1?} Mbit/s");
+    assert!(goodputs[4] >= 74.0, "{goodputs:?}");
+}
+
+/// A loss in slow start while no queue stands says nothing of what the path holds: the window is reduced from what it is,
+/// not from what arrives in a round trip, which is half as much.
+#[test]
+fn random_loss_ends_slow_start_at_seven_tenths_of_the_window() {
+    let mut shares = Vec::new();
+    for lost in (200..1000).step_by(50) {
+        let down = Path { drop_packets: [lost].into(), ..path(1000, ONE_WAY, 100_000_000) };
+        let mut world = World::new(ample(), down, 1);
+        world.fetch(FOREVER, Duration::ZERO, ClientConfig { receive_buffer: 64 << 20, ..config() });
+        let (mut peak, mut after) = (0, u32::MAX);
+        for step in 1..500 {
+            world.run_until(Duration::from_millis(step));
+            let (window, _) = world.clients[0].client.congestion();
+            (peak, after) =
+                if window < peak / 8 * 7 { (peak, after.min(window)) } else { (peak.max(window), after) };
+            if after < u32::MAX {
+                break;
+            }
+        }
+        shares.push(f64::from(after) / f64::from(peak));
+    }
+    println!("reduced to {shares:.2?} of the window");
+    assert!(shares.iter().all(|share| (0.66..0.74).contains(share)), "{shares:?}");
+}
+
 /// Claims that nothing kept waiting catch up with nothing: the burst would overrun a short queue while the window is
 /// still small.
 #[test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use self::held::HeldTrain;
-use self::losses::Gap;
+use self::losses::{Gap, Tolerance};
 use self::rate::ArrivalRate;
 pub(crate) use self::recovery::Parent;
 use super::run::{Run, mask};
@@ -29,8 +29,6 @@ use crate::wire::{DATA_OVERHEAD, Form, MAX_RUNS, Train, room};
 const SUPPOSED_REQUEST_LOSS: u32 = 12_000;
 /// How many claims carry a run besides its own at most.
 const MAX_DEPTH: u32 = MAX_RUNS as u32 - 1;
-/// Most reordering tolerated: a round trip.
-const MAX_REORDER_EIGHTHS: u32 = 8;
 
 /// What the arrival of a numbered packet meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,8 +98,9 @@ pub(crate) struct Flow {
     marked_by_queue: bool,
     /// Whether slow start is over though nothing is lost.
     full: Full,
-    /// Reordering tolerated, in eighths of the round-trip time.
-    reorder_eighths: u32,
+    /// How many numbered packets have arrived.
+    arrivals: u64,
+    tolerance: Tolerance,
     /// Share of claims that needed to be presented again, in 1/65536.
     request_loss: u32,
     /// Answers to positions that had been answered before: the replicas share no filter.
@@ -145,7 +144,8 @@ impl Flow {
             is_first: true,
             marked_by_queue: false,
             full: Full::Unseen,
-            reorder_eighths: 2,
+            arrivals: 0,
+            tolerance: Tolerance::default(),
             request_loss: SUPPOSED_REQUEST_LOSS,
             double_grants: 0,
             marked: false,
@@ -158,7 +158,7 @@ impl Flow {
     /// Enters an epoch born of Restart, Resume or Refresh; what was under way is returned.
     pub(crate) fn reborn(&mut self, first: &Continuation) -> VecDeque<Run> {
         let old = std::mem::replace(self, Self::new(first));
-        self.reorder_eighths = old.reorder_eighths;
+        self.tolerance = old.tolerance;
         self.request_loss = old.request_loss;
         self.double_grants = old.double_grants;
         self.is_first = false;
@@ -194,10 +194,8 @@ impl Flow {
             self.evaluated = (self.epoch, ends);
         }
         if run.numbers.start < self.highest {
-            // Numbers that others overtook before anybody asked for them: they are late only a round trip on.
             let overtaken = run.numbers.start..run.numbers.end.min(self.highest);
-            self.close_gap(&overtaken);
-            self.open_gap(overtaken, run.first.at + smoothed);
+            self.claim_gap(overtaken, run.first.at, smoothed);
         }
         if run.pending != 0 {
             let after_all = self.runs.back().is_none_or(|last| last.numbers.start <= run.numbers.start);
@@ -254,12 +252,12 @@ impl Flow {
         let mut arrival = Arrival { new, elapsed: None, short: None };
         if arrival.new {
             self.rate.arrived(&numbers, train.left, now);
-            self.note_gap(&numbers, now);
+            self.note_gap(&numbers, train.echo, now);
         }
         for lost in [&mut self.lost, &mut self.lost_before] {
             if lost.contains(numbers.start) {
                 // Declared lost too early: tolerate more reordering.
-                self.reorder_eighths = (2 * self.reorder_eighths).min(MAX_REORDER_EIGHTHS);
+                self.tolerance.widen();
                 lost.remove(numbers.clone());
             }
         }

@@ -447,14 +447,17 @@ impl Client {
     }
 
     pub(super) fn enter_recovery(&mut self) {
-        let smoothed = self.rtt.smoothed();
-        let shortest = smoothed.saturating_sub(self.rtt.queueing());
         if let Some(flow) = self.flow.as_mut().filter(|flow| flow.has_lost_next())
-            && flow.recover(self.rtt.declared_below(flow.reduced(smoothed)), smoothed, shortest)
+            && let overran = flow.in_slow_start()
+            && flow.recover(&self.rtt)
         {
+            // The queue that has just overflowed takes no burst, and none at all for a while where twice what it lets go
+            // is still on its way to it.
+            let drains = self.rtt.smoothed() / if overran { 4 } else { 16 };
+            let pause = drains.min(self.rtt.queueing());
             self.rtt.start_epoch();
             self.slow_start = SlowStart::default();
-            self.pacer.restart(self.now + TIMER_GRANULARITY);
+            self.pacer.restart(self.now + TIMER_GRANULARITY + pause);
         }
         self.settle_input();
     }

@@ -23,55 +23,106 @@ fn may_be_unheard(presented: u32, loss: u32) -> bool {
     loss >= MANY_LOST && chance >= LEAST_CHANCE
 }
 
+/// How far packets may be overtaken before they are lost (RFC 8985, section 6.2): by a few where the path has not been
+/// seen to reorder any, and for some time where it has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tolerance {
+    pub(super) seen: bool,
+    /// For how long, in eighths of the round-trip time.
+    eighths: u32,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self { seen: false, eighths: 2 }
+    }
+}
+
+impl Tolerance {
+    /// What was declared lost has come after all.
+    pub(super) fn widen(&mut self) {
+        const MOST: u32 = 8;
+        *self = Self { seen: true, eighths: (2 * self.eighths).min(MOST) };
+    }
+
+    /// When the numbers of `gap` are lost, `arrivals` being how many packets have come so far.
+    fn end(self, gap: &Gap, arrivals: u64, smoothed: Duration) -> Timestamp {
+        const MANY: u64 = 3;
+        let before = gap.arrivals.filter(|_| !self.seen);
+        if before.is_some_and(|before| arrivals >= before + MANY) {
+            return gap.since;
+        }
+        gap.since + (smoothed / 8 * self.eighths).max(MIN_REORDER)
+    }
+}
+
 /// Numbers that have been overtaken.
 #[derive(Clone, Debug)]
 pub(super) struct Gap {
     numbers: Range<u64>,
     since: Timestamp,
+    /// How many packets had come before the one that overtook them, if that was claimed no earlier than they.
+    arrivals: Option<u64>,
+    /// When that one was claimed.
+    claimed: Timestamp,
 }
 
 impl Flow {
-    pub(super) fn note_gap(&mut self, numbers: &Range<u64>, now: Timestamp) {
-        if numbers.start >= self.highest {
+    /// Notes numbers that have arrived, in answer to `echo`, as the highest or as late.
+    pub(super) fn note_gap(&mut self, numbers: &Range<u64>, echo: u64, now: Timestamp) {
+        if numbers.start < self.highest {
+            let at = self.gaps.partition_point(|gap| gap.numbers.end <= numbers.start);
+            let gap = self.gaps.get(at).filter(|gap| gap.numbers.start <= numbers.start && gap.since <= now);
+            // What was claimed later than what has overtaken it is not late, nor is an answer to a claim made anew.
+            if let (Some(gap), Some(index)) = (gap, self.run_index(numbers.start))
+                && let first = self.runs[index].first
+                && (first.echo == echo && first.at <= gap.claimed)
+            {
+                self.tolerance.seen = true;
+            }
+            self.close_gap(numbers);
+        } else {
             if numbers.start > self.highest {
-                self.gaps.push_back(Gap { numbers: self.highest..numbers.start, since: now });
+                let claimed = self.run_index(numbers.start).map_or(now, |index| self.runs[index].first.at);
+                let (numbers, arrivals) = (self.highest..numbers.start, Some(self.arrivals));
+                self.gaps.push_back(Gap { numbers, since: now, arrivals, claimed });
             }
             self.highest = numbers.end;
-            return;
         }
-        self.close_gap(numbers);
+        self.arrivals += 1;
     }
 
-    pub(super) fn open_gap(&mut self, numbers: Range<u64>, since: Timestamp) {
-        if !numbers.is_empty() {
-            let at = self.gaps.partition_point(|gap| gap.numbers.start < numbers.start);
-            self.gaps.insert(at, Gap { numbers, since });
+    /// Numbers that others have overtaken are claimed only `now`: they are late a round trip on.
+    pub(super) fn claim_gap(&mut self, numbers: Range<u64>, now: Timestamp, smoothed: Duration) {
+        self.close_gap(&numbers);
+        self.open_gap(Gap { numbers, since: now + smoothed, arrivals: None, claimed: Timestamp::ZERO });
+    }
+
+    fn open_gap(&mut self, gap: Gap) {
+        if !gap.numbers.is_empty() {
+            let at = self.gaps.partition_point(|other| other.numbers.start < gap.numbers.start);
+            self.gaps.insert(at, gap);
         }
     }
 
     /// Takes `numbers` out of the gaps.
-    pub(super) fn close_gap(&mut self, numbers: &Range<u64>) {
+    fn close_gap(&mut self, numbers: &Range<u64>) {
         let mut at = self.gaps.partition_point(|gap| gap.numbers.end <= numbers.start);
         while let Some(gap) = self.gaps.get_mut(at).filter(|gap| gap.numbers.start < numbers.end) {
-            let behind = numbers.end..gap.numbers.end.max(numbers.end);
-            let since = gap.since;
+            let behind = Gap { numbers: numbers.end..gap.numbers.end.max(numbers.end), ..*gap };
             gap.numbers.end = numbers.start.max(gap.numbers.start);
             if gap.numbers.is_empty() {
                 self.gaps.remove(at);
             } else {
                 at += 1;
             }
-            self.open_gap(behind, since);
+            self.open_gap(behind);
         }
-    }
-
-    fn reorder_window(&self, smoothed: Duration) -> Duration {
-        (smoothed / 8 * self.reorder_eighths).max(MIN_REORDER)
     }
 
     /// When the next number is to be declared lost.
     pub(crate) fn next_loss(&self, smoothed: Duration) -> Option<Timestamp> {
-        let gap = self.gaps.iter().map(|gap| gap.since + self.reorder_window(smoothed)).min();
+        let gap = self.gaps.iter().map(|gap| self.tolerance.end(gap, self.arrivals, smoothed)).min();
         let spent = self.marked_runs().filter_map(|run| run.spent).map(|at| at + smoothed).min();
         gap.into_iter().chain(spent).min()
     }
@@ -143,19 +194,21 @@ impl Flow {
         now: Timestamp,
         release: &mut dyn FnMut(Range<u64>),
     ) -> bool {
-        let window = self.reorder_window(smoothed);
-        let mut expired: Vec<Range<u64>> = Vec::new();
+        let (tolerance, arrivals) = (self.tolerance, self.arrivals);
+        let mut overtaken: Vec<Gap> = Vec::new();
         self.gaps.retain(|gap| {
-            let is_expired = gap.since + window <= now;
-            if is_expired {
-                expired.push(gap.numbers.clone());
+            let is_over = tolerance.end(gap, arrivals, smoothed) <= now;
+            if is_over {
+                overtaken.push(gap.clone());
             }
-            !is_expired
+            !is_over
         });
         let request_loss = self.request_loss;
         let mut again = false;
+        let mut expired: Vec<Range<u64>> = Vec::new();
         // What overtook a number may have been claimed before it: then it is not late yet.
-        for range in std::mem::take(&mut expired) {
+        for gap in overtaken {
+            let range = &gap.numbers;
             let from = self.runs.partition_point(|run| run.numbers.end <= range.start);
             let to = self.runs.partition_point(|run| run.numbers.start < range.end).max(from);
             for at in from..to {
@@ -167,15 +220,16 @@ impl Flow {
                 let delayed = run.delayed.max(run.doubted);
                 let since = run.parked.unwrap_or(delayed.map_or(claimed, |at| at.max(run.last.at)));
                 let due = since + smoothed;
-                if due > now {
-                    self.open_gap(numbers, due);
+                let is_undecided = run.granted_to.is_some() || since > gap.claimed;
+                if due > now || (gap.arrivals.is_some() && is_undecided) {
+                    self.open_gap(Gap { numbers, since: due.max(gap.since), arrivals: None, ..gap });
                 } else if run.is_unseen()
                     && now.since(run.first.at) < smoothed * MAX_DOUBT
                     && may_be_unheard(run.presented, request_loss)
                 {
                     run.doubted = Some(now);
                     again = true;
-                    self.open_gap(numbers, now + smoothed);
+                    self.open_gap(Gap { numbers, since: now + smoothed, ..gap });
                 } else {
                     expired.push(numbers);
                 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Flow, Full, HeldTrain};
+use crate::client::rtt::Rtt;
 use crate::epoch::{Epoch, curve};
 use crate::time::Timestamp;
 use crate::wire::ClaimKind;
@@ -37,12 +38,13 @@ impl Flow {
 
     /// Enters the next epoch if the first missing number is lost and every position before it is claimed:
     /// proportional rate reduction begins.
-    pub(crate) fn recover(&mut self, rtt: u32, smoothed: Duration, shortest: Duration) -> bool {
+    pub(crate) fn recover(&mut self, rtt: &Rtt) -> bool {
         let lost = self.prefix;
         if !self.has_lost_next() || self.claimed.first_gap(self.epoch.base, lost).is_some() {
             return false;
         }
-        let carried = self.carried(smoothed, shortest);
+        let carried = self.carried(rtt);
+        let rtt = rtt.declared_below(self.reduced(rtt.smoothed()));
         let Some(next) = self.epoch.recover(lost, carried, rtt) else { return false };
         self.full = Full::Unseen;
         let is_marked = std::mem::take(&mut self.marked_by_queue);
@@ -69,21 +71,24 @@ impl Flow {
     }
 
     /// The round trip that a loss leaves if the queue falls as the window does.
-    pub(crate) fn reduced(&self, smoothed: Duration) -> Duration {
+    fn reduced(&self, smoothed: Duration) -> Duration {
         let micros = u32::try_from(smoothed.as_micros()).unwrap_or(u32::MAX);
         Duration::from_micros(curve::curve(self.epoch.curve).reduced(micros).into())
     }
 
     /// From which window the loss of the first missing number reduces. An epoch that began with slow start may have one
-    /// far beyond what the path holds at the rate it has shown. `smoothed`, `shortest`: round trips with queues and
-    /// without.
-    fn carried(&self, smoothed: Duration, shortest: Duration) -> u32 {
+    /// far beyond what the path holds at the rate it has shown, if a queue stood; if none did, nothing says that the path
+    /// was full.
+    fn carried(&self, rtt: &Rtt) -> u32 {
         const LEAST_SHARE: u32 = 4;
         let window = self.epoch.window(self.prefix - self.epoch.base);
-        if self.epoch.growth.window0 >= self.epoch.growth.ssthresh {
+        let shortest = rtt.shortest();
+        let is_queueing = self.full != Full::Unseen || rtt.smoothed() >= shortest * 9 / 8;
+        if self.epoch.growth.window0 >= self.epoch.growth.ssthresh || !is_queueing {
             return window;
         }
-        let held = self.rate.held(smoothed).max(self.epoch.growth.window0).max(window.div_ceil(LEAST_SHARE));
+        let held =
+            self.rate.held(rtt.smoothed()).max(self.epoch.growth.window0).max(window.div_ceil(LEAST_SHARE));
         if self.full == Full::At(self.prefix) && self.lost.len() == 1 {
             // What is reduced to that, if it is hardly more than the path holds without a queue.
             let reduced = curve::curve(self.epoch.curve).reduced(held);

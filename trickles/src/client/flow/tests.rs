@@ -98,3 +98,74 @@ fn what_one_answer_does_not_grant_the_next_one_may() {
         assert!(flow.runs.is_empty());
     }
 }
+
+/// A flow that has claimed each of `numbers` by itself, a millisecond after the other: number `n` under echo value `n`.
+fn claimed_one_by_one(numbers: Range<u64>) -> Flow {
+    let mut flow = Flow::new(&first());
+    for number in numbers.clone() {
+        let sent = sent(number, number - numbers.start);
+        let position = number - 10;
+        let run = Run { first: sent, last: sent, ..run(position..position + 1, number..number + 1) };
+        flow.add_run(run, SMOOTHED);
+    }
+    flow
+}
+
+/// Whether `number` is lost by then.
+fn is_lost(flow: &mut Flow, number: u64, millis: u64) -> bool {
+    flow.detect_losses(SMOOTHED, Timestamp::from_millis(millis), &mut |_| {});
+    flow.lost.contains(number)
+}
+
+#[test]
+fn three_later_packets_make_a_loss_where_nothing_was_reordered() {
+    let mut flow = claimed_one_by_one(1010..1030);
+    flow.request_loss = 0;
+    receive(&mut flow, 1010, 1010..1011, 0, 41);
+    for (number, lost) in [(1012, false), (1013, false), (1014, true)] {
+        receive(&mut flow, number, number..number + 1, 0, number - 970);
+        assert_eq!(is_lost(&mut flow, 1011, number - 970), lost, "{number}");
+    }
+}
+
+#[test]
+fn a_path_that_reorders_is_given_a_quarter_of_its_round_trip() {
+    // A packet that comes late by one, and one that was declared lost.
+    for (late, by) in [(1011, 1), (1011, 4)] {
+        let mut flow = claimed_one_by_one(1010..1040);
+        flow.request_loss = 0;
+        receive(&mut flow, 1010, 1010..1011, 0, 41);
+        for number in (late + 1)..=(late + by) {
+            receive(&mut flow, number, number..number + 1, 0, 43);
+            is_lost(&mut flow, late, 43);
+        }
+        assert_eq!(flow.lost.contains(late), by == 4);
+        receive(&mut flow, late, late..late + 1, 0, 43);
+        let missing = late + by + 1;
+        (missing + 1..missing + 9).for_each(|number| {
+            receive(&mut flow, number, number..number + 1, 0, 60);
+        });
+        let wait = if by == 4 { 20 } else { 10 };
+        assert!(!is_lost(&mut flow, missing, 60 + wait - 1), "{by}");
+        assert!(is_lost(&mut flow, missing, 60 + wait), "{by}");
+    }
+}
+
+#[test]
+fn what_was_claimed_later_than_what_overtakes_it_is_waited_for() {
+    let mut flow = Flow::new(&first());
+    flow.request_loss = 0;
+    // Adopted late: a lower number than others that are on their way.
+    for (number, at) in [(1010, 0), (1012, 0), (1013, 0), (1014, 0), (1011, 3)] {
+        let sent = sent(number, at);
+        let run = Run { first: sent, last: sent, ..run(number - 10..number - 9, number..number + 1) };
+        flow.add_run(run, SMOOTHED);
+    }
+    for number in [1010, 1012, 1013, 1014] {
+        receive(&mut flow, number, number..number + 1, 0, 44);
+    }
+    assert!(!is_lost(&mut flow, 1011, 44));
+    // Nor does it say that the path reorders, when it comes.
+    receive(&mut flow, 1011, 1011..1012, 0, 47);
+    assert!(!flow.tolerance.seen);
+}
