@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::server::{Event, EventServer, Parker};
 
 /// After how long the client of an event is told that its answer takes time: sooner than it would think that
-/// its request was lost.
+/// its request was lost, once it has seen that answers of this server overtake one another.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Serves `handler` on a server, once the result is awaited.

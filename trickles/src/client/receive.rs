@@ -127,7 +127,12 @@ impl Client {
         let mut is_taken = false;
         for frame in train.frames.iter() {
             match frame {
-                Frame::Hold(micros) => hold = Duration::from_micros(u64::from(micros)),
+                Frame::Hold(micros) => {
+                    hold = Duration::from_micros(u64::from(micros));
+                    if let Some(flow) = &mut self.flow {
+                        flow.note_hold();
+                    }
+                }
                 Frame::Abbreviated { fields, exit } => {
                     if let (Some(flow), Some(first)) = (&mut self.flow, number)
                         && let end = first + u64::from(train.span) + u64::from(train.left)
@@ -454,7 +459,7 @@ impl Client {
             // The queue that has just overflowed takes no burst, and none at all for a while where twice what it lets go
             // is still on its way to it.
             let drains = self.rtt.smoothed() / if overran { 4 } else { 16 };
-            let pause = drains.min(self.rtt.queueing());
+            let pause = drains.min(self.rtt.standing());
             self.rtt.start_epoch();
             self.slow_start = SlowStart::default();
             self.pacer.restart(self.now + TIMER_GRANULARITY + pause);

@@ -15,6 +15,8 @@ const INITIAL: Duration = Duration::from_millis(300);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rtt {
     smoothed: Option<Duration>,
+    /// The newest samples, in no order.
+    newest: [Duration; 4],
     variation: Duration,
     /// Smallest sample of the epoch.
     epoch_min: Option<Duration>,
@@ -29,7 +31,9 @@ impl Rtt {
         self.epoch_samples = self.epoch_samples.saturating_add(1);
         self.epoch_min = Some(self.epoch_min.map_or(sample, |min| min.min(sample)));
         self.path_min = Some(self.path_min.map_or(sample, |min| min.min(sample)));
+        self.newest[self.epoch_samples as usize % self.newest.len()] = sample;
         let Some(smoothed) = self.smoothed else {
+            self.newest = [sample; 4];
             self.smoothed = Some(sample);
             self.variation = sample / 2;
             return;
@@ -56,6 +60,11 @@ impl Rtt {
     /// What queues have added to the path's own round trip of late.
     pub(crate) fn queueing(&self) -> Duration {
         self.smoothed().saturating_sub(self.shortest())
+    }
+
+    /// What a queue that stands just now adds: the least that it has added to one of the newest samples.
+    pub(crate) fn standing(&self) -> Duration {
+        self.newest.into_iter().min().unwrap_or_default().saturating_sub(self.shortest())
     }
 
     pub(crate) fn probe_timeout(&self) -> Duration {

@@ -76,8 +76,8 @@ impl<'a> AbbreviatedClaim<'a> {
     /// Most bytes that an abbreviated Continue of one run has besides the input.
     pub const OVERHEAD: usize = HEADER + 2 + 1 + 8 + 1 + 3 + 8 + 8 + TAG_LENGTH + 8 + 1 + 8 + 8;
 
-    /// How many bytes one should have: an answer of one packet with a whole continuation is no longer than three times
-    /// that, and may come to any address.
+    /// How many bytes one should have: three times that hold an answer of one packet with a whole continuation, whatever the
+    /// train that is presented has earned. A position that nothing can be sent for is refused.
     pub const LEAST: usize = 64;
 
     /// For how long after it has come a continuation can be presented like this: a quarter of what the bits that travel of

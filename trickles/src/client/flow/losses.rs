@@ -45,11 +45,15 @@ impl Tolerance {
         *self = Self { seen: true, eighths: (2 * self.eighths).min(MOST) };
     }
 
-    /// When the numbers of `gap` are lost, `arrivals` being how many packets have come so far.
-    fn end(self, gap: &Gap, arrivals: u64, smoothed: Duration) -> Timestamp {
+    /// Whether so many packets have overtaken `gap` that its numbers are lost, `arrivals` being how many have come so far.
+    fn is_exceeded(self, gap: &Gap, arrivals: u64) -> bool {
         const MANY: u64 = 3;
-        let before = gap.arrivals.filter(|_| !self.seen);
-        if before.is_some_and(|before| arrivals >= before + MANY) {
+        gap.arrivals.is_some_and(|before| !self.seen && arrivals >= before + MANY)
+    }
+
+    /// When the numbers of `gap` are lost.
+    fn end(self, gap: &Gap, arrivals: u64, smoothed: Duration) -> Timestamp {
+        if self.is_exceeded(gap, arrivals) {
             return gap.since;
         }
         gap.since + (smoothed / 8 * self.eighths).max(MIN_REORDER)
@@ -61,7 +65,7 @@ impl Tolerance {
 pub(super) struct Gap {
     numbers: Range<u64>,
     since: Timestamp,
-    /// How many packets had come before the one that overtook them, if that was claimed no earlier than they.
+    /// How many packets had come before the one that overtook them, if that says something of the path.
     arrivals: Option<u64>,
     /// When that one was claimed.
     claimed: Timestamp,
@@ -72,24 +76,36 @@ impl Flow {
     pub(super) fn note_gap(&mut self, numbers: &Range<u64>, echo: u64, now: Timestamp) {
         if numbers.start < self.highest {
             let at = self.gaps.partition_point(|gap| gap.numbers.end <= numbers.start);
-            let gap = self.gaps.get(at).filter(|gap| gap.numbers.start <= numbers.start && gap.since <= now);
-            // What was claimed later than what has overtaken it is not late, nor is an answer to a claim made anew.
+            let gap = self.gaps.get(at).filter(|gap| gap.numbers.start <= numbers.start);
+            // What was claimed later than what has overtaken it is not late, nor is an answer to a claim made anew, or one
+            // that the server has kept.
             if let (Some(gap), Some(index)) = (gap, self.run_index(numbers.start))
-                && let first = self.runs[index].first
-                && (first.echo == echo && first.at <= gap.claimed)
+                && let run = &self.runs[index]
+                && (run.first.echo == echo && run.first.at <= gap.claimed)
+                && run.parked.or(run.delayed).is_none()
             {
                 self.tolerance.seen = true;
             }
             self.close_gap(numbers);
         } else {
             if numbers.start > self.highest {
-                let claimed = self.run_index(numbers.start).map_or(now, |index| self.runs[index].first.at);
-                let (numbers, arrivals) = (self.highest..numbers.start, Some(self.arrivals));
-                self.gaps.push_back(Gap { numbers, since: now, arrivals, claimed });
+                let claimed = self.run_index(numbers.start).map(|index| self.runs[index].first.at);
+                let (arrivals, claimed) = (claimed.map(|_| self.arrivals), claimed.unwrap_or_default());
+                self.gaps.push_back(Gap {
+                    numbers: self.highest..numbers.start,
+                    since: now,
+                    arrivals,
+                    claimed,
+                });
             }
             self.highest = numbers.end;
         }
         self.arrivals += 1;
+    }
+
+    /// The server keeps answers for a while, and others overtake them.
+    pub(crate) fn note_hold(&mut self) {
+        self.tolerance.seen = true;
     }
 
     /// Numbers that others have overtaken are claimed only `now`: they are late a round trip on.
@@ -220,8 +236,13 @@ impl Flow {
                 let delayed = run.delayed.max(run.doubted);
                 let since = run.parked.unwrap_or(delayed.map_or(claimed, |at| at.max(run.last.at)));
                 let due = since + smoothed;
-                let is_undecided = run.granted_to.is_some() || since > gap.claimed;
-                if due > now || (gap.arrivals.is_some() && is_undecided) {
+                let is_exceeded = tolerance.is_exceeded(&gap, arrivals);
+                // What has overtaken it says nothing then, or not all.
+                let is_undecided = run.granted_to.is_some()
+                    || run.parked.or(delayed).is_some()
+                    || since > gap.claimed
+                    || (run.input.is_some() && run.last.at > gap.claimed);
+                if if is_exceeded { is_undecided } else { due > now } {
                     self.open_gap(Gap { numbers, since: due.max(gap.since), arrivals: None, ..gap });
                 } else if run.is_unseen()
                     && now.since(run.first.at) < smoothed * MAX_DOUBT
@@ -229,7 +250,7 @@ impl Flow {
                 {
                     run.doubted = Some(now);
                     again = true;
-                    self.open_gap(Gap { numbers, since: now + smoothed, ..gap });
+                    self.open_gap(Gap { numbers, since: now + smoothed, arrivals: None, ..gap });
                 } else {
                     expired.push(numbers);
                 }

@@ -152,6 +152,19 @@ fn a_path_that_reorders_is_given_a_quarter_of_its_round_trip() {
 }
 
 #[test]
+fn what_a_server_keeps_is_overtaken_by_others() {
+    let mut flow = claimed_one_by_one(1010..1030);
+    flow.request_loss = 0;
+    flow.note_hold();
+    receive(&mut flow, 1010, 1010..1011, 0, 41);
+    (1012..1020).for_each(|number| {
+        receive(&mut flow, number, number..number + 1, 0, 42);
+    });
+    assert!(!is_lost(&mut flow, 1011, 51));
+    assert!(is_lost(&mut flow, 1011, 52));
+}
+
+#[test]
 fn what_was_claimed_later_than_what_overtakes_it_is_waited_for() {
     let mut flow = Flow::new(&first());
     flow.request_loss = 0;
