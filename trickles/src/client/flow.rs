@@ -98,6 +98,8 @@ pub(crate) struct Flow {
     marked_by_queue: bool,
     /// Whether slow start is over though nothing is lost.
     full: Full,
+    /// Whether the newest packet stood for both numbers of a request with input.
+    is_upload: bool,
     /// How many numbered packets have arrived.
     arrivals: u64,
     tolerance: Tolerance,
@@ -144,6 +146,7 @@ impl Flow {
             is_first: true,
             marked_by_queue: false,
             full: Full::Unseen,
+            is_upload: false,
             arrivals: 0,
             tolerance: Tolerance::default(),
             request_loss: SUPPOSED_REQUEST_LOSS,
@@ -271,6 +274,7 @@ impl Flow {
         }
         let Some(index) = self.run_index(numbers.start) else { return arrival };
         let run = &mut self.runs[index];
+        self.is_upload = run.input.is_some() && !run.is_opening() && train.span > 1;
         // Later packets of a train measure its length; of an opening any is better than none.
         let leads = numbers.start == run.numbers.start || (run.is_opening() && run.answered.is_none());
         if run.first.echo == train.echo && leads {

@@ -125,11 +125,12 @@ impl Client {
     ) -> Duration {
         let mut hold = Duration::ZERO;
         let mut is_taken = false;
+        let is_opening = issued.is_some();
         for frame in train.frames.iter() {
             match frame {
                 Frame::Hold(micros) => {
                     hold = Duration::from_micros(u64::from(micros));
-                    if let Some(flow) = &mut self.flow {
+                    if let Some(flow) = self.flow.as_mut().filter(|_| !is_opening) {
                         flow.note_hold();
                     }
                 }

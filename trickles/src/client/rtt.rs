@@ -15,7 +15,7 @@ const INITIAL: Duration = Duration::from_millis(300);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rtt {
     smoothed: Option<Duration>,
-    /// The newest samples, in no order.
+    /// The newest samples.
     newest: [Duration; 4],
     variation: Duration,
     /// Smallest sample of the epoch.
@@ -31,7 +31,8 @@ impl Rtt {
         self.epoch_samples = self.epoch_samples.saturating_add(1);
         self.epoch_min = Some(self.epoch_min.map_or(sample, |min| min.min(sample)));
         self.path_min = Some(self.path_min.map_or(sample, |min| min.min(sample)));
-        self.newest[self.epoch_samples as usize % self.newest.len()] = sample;
+        self.newest.rotate_right(1);
+        self.newest[0] = sample;
         let Some(smoothed) = self.smoothed else {
             self.newest = [sample; 4];
             self.smoothed = Some(sample);
@@ -177,6 +178,24 @@ impl Pacer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_queue_stands_if_the_newest_samples_all_show_it() {
+        let mut rtt = Rtt::default();
+        assert_eq!(rtt.standing(), Duration::ZERO);
+        let mut after = |millis: &[u64]| {
+            millis.iter().for_each(|&millis| rtt.sample(Duration::from_millis(millis)));
+            rtt.start_epoch();
+            rtt.standing().as_millis()
+        };
+        assert_eq!(after(&[40, 80]), 0);
+        assert_eq!(after(&[70, 60, 90]), 20);
+        // In short epochs too.
+        assert_eq!(after(&[75]), 20);
+        assert_eq!(after(&[75]), 20);
+        assert_eq!(after(&[75]), 35);
+        assert_eq!(after(&[40]), 0);
+    }
 
     /// Milliseconds after which slow start ends, if there is a sample every millisecond, of so many.
     fn ends_at(round_trip: impl Fn(u64) -> u64) -> Option<u64> {

@@ -76,8 +76,8 @@ impl<'a> AbbreviatedClaim<'a> {
     /// Most bytes that an abbreviated Continue of one run has besides the input.
     pub const OVERHEAD: usize = HEADER + 2 + 1 + 8 + 1 + 3 + 8 + 8 + TAG_LENGTH + 8 + 1 + 8 + 8;
 
-    /// How many bytes one should have: three times that hold an answer of one packet with a whole continuation, whatever the
-    /// train that is presented has earned. A position that nothing can be sent for is refused.
+    /// How many bytes one should have. An answer has up to three times as many, whatever the presented train has earned: that
+    /// is enough for one packet with a whole continuation, without which the position would be refused.
     pub const LEAST: usize = 64;
 
     /// For how long after it has come a continuation can be presented like this: a quarter of what the bits that travel of

@@ -147,8 +147,9 @@ fn run(seed: u64) -> [u64; 3] {
     }
     uploader.assert_complete(&hint);
     let stats = uploader.world.server.as_ref().unwrap().stats();
-    let refused = if restarts == 0 { [stats.received, stats.discarded(Discard::Forgotten)] } else { [0; 2] };
-    [length, refused[0], refused[1]]
+    let [received, forgotten] =
+        if restarts == 0 { [stats.received, stats.discarded(Discard::Forgotten)] } else { [0; 2] };
+    [length, received, forgotten]
 }
 
 #[test]
@@ -160,7 +161,7 @@ fn input_arrives_under_every_combination_of_trouble() {
         runs.len()
     );
     // Were an abbreviated request made wrongly, its proof say, it would be one of them.
-    assert!(forgotten < received / 30, "{forgotten} of {received}");
+    assert!(30 * forgotten <= received || runs.len() < 1000, "{forgotten} of {received}");
 }
 
 /// Packets of input are fewer bytes than packets of output: each brings its own continuations. Apart from that an
@@ -200,7 +201,7 @@ fn the_end_of_slow_start_is_no_burst_of_requests() {
     uploader.assert_complete("shelf");
     let dropped = uploader.world.up.stats().dropped_queue;
     println!("5 Mbit/s, 300 ms, 4 BDP: {dropped} requests dropped");
-    assert!(dropped < 50, "{dropped}");
+    assert!(dropped < 10, "{dropped}");
 }
 
 /// The same when a request is lost and no queue stands: seven tenths as many are to be under way as before, which is half

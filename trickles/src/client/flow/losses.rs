@@ -67,7 +67,7 @@ pub(super) struct Gap {
     since: Timestamp,
     /// How many packets had come before the one that overtook them, if that says something of the path.
     arrivals: Option<u64>,
-    /// When that one was claimed.
+    /// When that one was claimed; zero if that says nothing, since all are claimed later.
     claimed: Timestamp,
 }
 
@@ -77,12 +77,10 @@ impl Flow {
         if numbers.start < self.highest {
             let at = self.gaps.partition_point(|gap| gap.numbers.end <= numbers.start);
             let gap = self.gaps.get(at).filter(|gap| gap.numbers.start <= numbers.start);
-            // What was claimed later than what has overtaken it is not late, nor is an answer to a claim made anew, or one
-            // that the server has kept.
+            // What was claimed later than what has overtaken it is not late, nor is an answer to a claim made anew.
             if let (Some(gap), Some(index)) = (gap, self.run_index(numbers.start))
-                && let run = &self.runs[index]
-                && (run.first.echo == echo && run.first.at <= gap.claimed)
-                && run.parked.or(run.delayed).is_none()
+                && let first = self.runs[index].first
+                && (first.echo == echo && first.at <= gap.claimed)
             {
                 self.tolerance.seen = true;
             }
@@ -163,6 +161,7 @@ impl Flow {
             any = true;
         }
         self.marked |= any;
+        self.tolerance.seen |= any;
         any
     }
 
@@ -237,13 +236,15 @@ impl Flow {
                 let since = run.parked.unwrap_or(delayed.map_or(claimed, |at| at.max(run.last.at)));
                 let due = since + smoothed;
                 let is_exceeded = tolerance.is_exceeded(&gap, arrivals);
-                // What has overtaken it says nothing then, or not all.
-                let is_undecided = run.granted_to.is_some()
+                // It was claimed later than what has overtaken it, or an answer to another claim may bring it.
+                let is_undecided = run.first.at > gap.claimed
+                    || run.granted_to.is_some()
                     || run.parked.or(delayed).is_some()
-                    || since > gap.claimed
                     || (run.input.is_some() && run.last.at > gap.claimed);
-                if if is_exceeded { is_undecided } else { due > now } {
-                    self.open_gap(Gap { numbers, since: due.max(gap.since), arrivals: None, ..gap });
+                let is_early = if is_exceeded { is_undecided } else { due > now };
+                if is_early {
+                    let since = if is_exceeded { gap.since } else { due };
+                    self.open_gap(Gap { numbers, since, arrivals: None, ..gap });
                 } else if run.is_unseen()
                     && now.since(run.first.at) < smoothed * MAX_DOUBT
                     && may_be_unheard(run.presented, request_loss)

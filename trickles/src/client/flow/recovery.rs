@@ -82,16 +82,14 @@ impl Flow {
     fn carried(&self, rtt: &Rtt) -> u32 {
         const LEAST_SHARE: u32 = 4;
         let window = self.epoch.window(self.prefix - self.epoch.base);
-        let shortest = rtt.shortest();
-        let is_told = self.full != Full::Unseen || self.marked_by_queue;
-        let is_queueing = is_told || rtt.standing() >= shortest / 8;
         if self.epoch.growth.window0 >= self.epoch.growth.ssthresh {
             return window;
         }
-        if !is_queueing {
+        let shortest = rtt.shortest();
+        let is_told = self.full != Full::Unseen || self.marked_by_queue;
+        if !is_told && rtt.standing() < shortest / 8 {
             // Where each answer is one packet that stands for both numbers of its position, half as many are on the path.
-            let is_upload = self.runs.back().is_some_and(|run| run.input.is_some());
-            return if is_upload { window.div_ceil(2).max(self.epoch.growth.window0) } else { window };
+            return if self.is_upload { window.div_ceil(2).max(self.epoch.growth.window0) } else { window };
         }
         let held =
             self.rate.held(rtt.smoothed()).max(self.epoch.growth.window0).max(window.div_ceil(LEAST_SHARE));

@@ -152,6 +152,30 @@ fn a_path_that_reorders_is_given_a_quarter_of_its_round_trip() {
 }
 
 #[test]
+fn what_another_claim_may_yet_bring_is_waited_for() {
+    let presented_again = Run { presented: 2, last: sent(2, 2), ..run(1000..1002, 1010..1012) };
+    let input = Run { input: Some(1), ..presented_again.clone() };
+    let decided = Run { last: sent(1, 0), ..presented_again.clone() };
+    for (run, waits) in [(presented_again, true), (input, true), (decided, false)] {
+        let mut flow = Flow::new(&first());
+        flow.request_loss = 0;
+        flow.add_run(run, SMOOTHED);
+        for number in 1012..1020 {
+            let (first, position) = (sent(number, 1), number - 10);
+            let run = Run { first, last: first, ..self::run(position..position + 1, number..number + 1) };
+            flow.add_run(run, SMOOTHED);
+        }
+        // The answer to the first claim grants half of the run, or all.
+        receive(&mut flow, 1, 1010..1011, u8::from(!waits), 41);
+        for number in 1012..1016 {
+            receive(&mut flow, number, number..number + 1, 0, 42);
+        }
+        assert_eq!(is_lost(&mut flow, 1011, 42), !waits);
+        assert!(is_lost(&mut flow, 1011, 52));
+    }
+}
+
+#[test]
 fn what_a_server_keeps_is_overtaken_by_others() {
     let mut flow = claimed_one_by_one(1010..1030);
     flow.request_loss = 0;
