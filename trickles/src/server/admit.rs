@@ -283,14 +283,14 @@ impl Server {
         let plan = match claim.kind {
             ClaimKind::Continue { proven, proof } => {
                 check_continue(&claim.runs, &continuation, proven)?;
-                self.check_proof(&continuation, proven, proof)?;
+                self.check_proof(&claim.presents, &continuation, proven, proof)?;
                 Plan::Grant { lost: None }
             }
             ClaimKind::Recover { lost, carried, rtt, proof } => {
                 check_rtt(rtt, skewed_age)?;
                 let next = continuation.epoch.recover(lost, carried, rtt).ok_or(Discard::Field)?;
                 check_recover(&claim.runs, &continuation, lost, &next)?;
-                self.check_proof(&continuation, lost, proof)?;
+                self.check_proof(&claim.presents, &continuation, lost, proof)?;
                 let Continuation { birth_key, flow, tag, .. } = continuation;
                 let tag = self.epoch_tag(birth_key, flow, tag, &next, Timestamp::ZERO);
                 Plan::Grant { lost: Some((lost, next, tag)) }
@@ -373,8 +373,16 @@ impl Server {
         Ok(())
     }
 
-    fn check_proof(&self, continuation: &Continuation, proven: u64, proof: u64) -> Result<(), Refusal> {
-        let proves = nonce::proves(proof, self.proof(continuation, proven));
+    fn check_proof(
+        &self,
+        presents: &Presents<'_>,
+        continuation: &Continuation,
+        proven: u64,
+        proof: u64,
+    ) -> Result<(), Refusal> {
+        // With another proof the tag of what is recalled would not have been verified.
+        let is_recalled = matches!(presents, Presents::Remembered);
+        let proves = is_recalled || nonce::proves(proof, self.proof(continuation, proven));
         if proves { Ok(()) } else { Err(Discard::Proof.into()) }
     }
 
