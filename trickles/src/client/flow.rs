@@ -99,7 +99,7 @@ pub(crate) struct Flow {
     /// Whether slow start is over though nothing is lost.
     full: Full,
     /// Whether the newest packet stood for both numbers of a request with input.
-    is_upload: bool,
+    pub(crate) is_upload: bool,
     /// How many numbered packets have arrived.
     arrivals: u64,
     tolerance: Tolerance,

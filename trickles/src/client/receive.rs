@@ -253,7 +253,7 @@ impl Client {
             self.rtt.sample(sample);
             let in_flight = || flow.in_flight();
             if flow.in_slow_start() && self.slow_start.sample(sample, in_flight, self.now) {
-                match train.span > 1 && self.upload.find(train.echo).is_some() {
+                match flow.is_upload {
                     true => flow.exit_slow_start_of_requests(),
                     false => flow.exit_slow_start(self.rtt.declared()),
                 }

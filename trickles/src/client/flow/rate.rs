@@ -9,9 +9,8 @@ use crate::time::Timestamp;
 /// The highest rate of an epoch, and how far apart the packets of a train come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ArrivalRate {
-    /// Since when packets are being counted, and when the last one came.
+    /// Since when packets are being counted.
     since: Timestamp,
-    last: Timestamp,
     count: u64,
     /// So many packets in so many microseconds.
     highest: (u64, u64),
@@ -25,7 +24,6 @@ impl ArrivalRate {
     /// train follow.
     pub(super) fn arrived(&mut self, numbers: &Range<u64>, left: u8, now: Timestamp) {
         self.count += 1;
-        self.last = now;
         if let Some((_, before)) = self.follows.filter(|(number, _)| *number == numbers.start) {
             self.spacing = (self.spacing * 7 + now.since(before)) / 8;
         }
@@ -56,15 +54,11 @@ impl ArrivalRate {
         self.highest = (0, 0);
     }
 
-    /// How many packets are on the path at this rate, or at that of the last ones, which a queue has spread out.
+    /// How many packets are on the path at this rate.
     pub(super) fn held(&self, smoothed: Duration) -> u32 {
-        let held = |(packets, micros): (u64, u64)| {
-            u128::from(packets) * u128::from(micros_of(smoothed)) / u128::from(micros.max(1))
-        };
-        let elapsed = self.last.since(self.since);
-        let is_measured = elapsed >= (smoothed / 16).max(MIN_REORDER);
-        let last = if is_measured { held((self.count, micros_of(elapsed))) } else { 0 };
-        u32::try_from(held(self.highest).max(last)).unwrap_or(u32::MAX)
+        let (packets, micros) = self.highest;
+        let held = u128::from(packets) * u128::from(micros_of(smoothed)) / u128::from(micros.max(1));
+        u32::try_from(held).unwrap_or(u32::MAX)
     }
 }
 
